@@ -1,0 +1,72 @@
+"""Everything that can go wrong, in one tree.
+
+    TalerPaywallError
+    ├── ConfigError          at construction only: every mistake, each with its fix (also a ValueError)
+    ├── CodecError           a malformed amount, base32 text, URI, time or contract (also a ValueError)
+    └── BackendError         thrown into the flow, which answers "unknown"
+        ├── BackendUnreachable   no answer in time
+        ├── BackendRejected      an answer with an error status and code
+        └── BackendNonsense      an answer that breaks the merchant API
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class TalerPaywallError(Exception):
+    """Root of all errors raised by this package."""
+
+
+class ConfigError(TalerPaywallError, ValueError):
+    """The paywall cannot be built as configured.
+
+    Args:
+        problems: one sentence each, saying what is wrong and what to write instead.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"- {problem}" for problem in self.problems))
+
+    def __str__(self) -> str:
+        return "the paywall is not configured correctly:\n" + "\n".join(f"- {problem}" for problem in self.problems)
+
+
+class CodecError(TalerPaywallError, ValueError):
+    """A text or a JSON value is not what the Taler specifications allow; the message says why."""
+
+
+class BackendError(TalerPaywallError):
+    """The merchant backend could not be asked, or its answer cannot be used."""
+
+    #: Short, stable code for logs.
+    reason = "backend"
+
+
+class BackendUnreachable(BackendError):
+    """No complete answer came within the deadline."""
+
+    reason = "backend-unreachable"
+
+
+class BackendRejected(BackendError):
+    """The backend answered with an error.
+
+    Args:
+        http_status: the HTTP status code.
+        code: the GNU Taler error code of the body, 0 if there was none (merchant API, ErrorDetail).
+    """
+
+    reason = "backend-rejected"
+
+    def __init__(self, http_status: int, code: int) -> None:
+        super().__init__(f"the backend answered {http_status} with code {code}")
+        self.http_status = http_status
+        self.code = code
+
+
+class BackendNonsense(BackendError):
+    """The backend's answer breaks the merchant API, or contradicts what was asked."""
+
+    reason = "backend-nonsense"
