@@ -1,12 +1,12 @@
 """Everything that can go wrong, in one tree.
 
-    TalerPaywallError
-    ├── ConfigError          at construction only: every mistake, each with its fix (also a ValueError)
-    ├── CodecError           a malformed amount, base32 text, URI, time or contract (also a ValueError)
-    └── BackendError         thrown into the flow, which answers "unknown"
-        ├── BackendUnreachable   no answer in time
-        ├── BackendRejected      an answer with an error status and code
-        └── BackendNonsense      an answer that breaks the merchant API
+TalerPaywallError
+├── ConfigError          at construction only: every mistake, each with its fix (also a ValueError)
+├── CodecError           a malformed amount, base32 text, URI, time or contract (also a ValueError)
+└── BackendError         thrown into the flow, which answers "unknown"
+    ├── BackendUnreachable   no answer in time
+    ├── BackendRejected      an answer with an error status and code
+    └── BackendNonsense      an answer that breaks the merchant API
 """
 
 from __future__ import annotations
@@ -61,9 +61,21 @@ class BackendRejected(BackendError):
     reason = "backend-rejected"
 
     def __init__(self, http_status: int, code: int) -> None:
-        super().__init__(f"the backend answered {http_status} with code {code}")
+        hint = _HINTS.get(code) or _HINTS.get(http_status, "")
+        super().__init__(f"the backend answered {http_status} with code {code}{': ' if hint else ''}{hint}")
         self.http_status = http_status
         self.code = code
+
+
+#: What the operator can do, by GNU Taler error code or HTTP status.
+_HINTS = {
+    308: "the address of the instance has moved; use the one without /instances/default",
+    401: "the access token is not accepted (option token)",
+    403: "the access token lacks a permission (scope order-simple suffices)",
+    2000: "there is no such instance (option backend)",
+    2500: "the instance has no bank account",
+    2514: "the instance does not accept this currency (price of the rule)",
+}
 
 
 class BackendNonsense(BackendError):

@@ -1,0 +1,152 @@
+"""The merchant backend's answers, typed.
+
+Source: GNU Taler merchant API. Unknown members are ignored; a needed member that is missing or has another type makes
+the whole answer nonsense, for money depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from taler_paywall.amount import Amount
+from taler_paywall.timestamp import decode_timestamp
+
+
+class Time(msgspec.Struct, frozen=True):
+    """A point in time in seconds since 1970, `timestamp.NEVER` for never; older backends write milliseconds."""
+
+    t_s: int | Literal["never"] | msgspec.UnsetType = msgspec.UNSET
+    t_ms: int | Literal["never"] | msgspec.UnsetType = msgspec.UNSET
+
+    def __post_init__(self) -> None:
+        """Refuse what is no time while the answer is read, not when the time is needed."""
+        decode_timestamp(msgspec.to_builtins(self))
+
+    @property
+    def seconds(self) -> int:
+        """The time in seconds."""
+        return decode_timestamp(msgspec.to_builtins(self))
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """One way to pay a contract of version 1."""
+
+    amount: Amount
+
+
+class ContractTerms(msgspec.Struct, frozen=True):
+    """What the storefront must know of a contract (merchant API, ContractTerms)."""
+
+    order_id: str
+    merchant_base_url: str
+    refund_deadline: Time
+    wire_transfer_deadline: Time
+    version: int = 0
+    amount: Amount | None = None
+    choices: list[Choice] = []
+    merchant_pub: str | None = None
+    fulfillment_url: str | None = None
+    extra: dict[str, Any] | None = None
+
+
+class OrderCreated(msgspec.Struct, frozen=True):
+    """``POST private/orders`` made the order, or had made it before with the same contents."""
+
+    order_id: str
+    token: str | None = None
+    pay_deadline: Time | None = None
+
+
+class OrderExists(msgspec.Struct, frozen=True):
+    """``POST private/orders``: there is an order of this ID with other contents (code 2503)."""
+
+
+class OrderUnknown(msgspec.Struct, frozen=True):
+    """``GET private/orders/ID``: there is no such order (code 2005)."""
+
+
+class ProtoContract(msgspec.Struct, frozen=True):
+    """The contract terms of an order that nobody has claimed, as far as they are needed."""
+
+    pay_deadline: Time | None = None
+
+
+class Unpaid(msgspec.Struct, frozen=True):
+    """Nobody has claimed the order yet (CheckPaymentUnpaidResponse)."""
+
+    taler_pay_uri: str
+    order_status_url: str
+    already_paid_order_id: str | None = None
+    total_amount: Amount | None = None
+    pay_deadline: Time | None = None
+    proto_contract_terms: ProtoContract | None = None
+
+    @property
+    def deadline(self) -> int | None:
+        """When the offer ends, in seconds, if the backend tells."""
+        proto = self.proto_contract_terms
+        time = self.pay_deadline or (proto.pay_deadline if proto else None)
+        return time.seconds if time else None
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A wallet holds the order, or it was paid under another session (CheckPaymentClaimedResponse)."""
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """The order was paid under the session that was asked for (CheckPaymentPaidResponse)."""
+
+    refunded: bool
+    refund_pending: bool
+    refund_amount: str
+    contract_terms: ContractTerms
+    order_status_url: str | None = None
+    choice_index: int | None = None
+
+    @property
+    def amount(self) -> Amount | None:
+        """What the contract cost: its amount, or that of the choice that was paid; None if it does not say."""
+        terms = self.contract_terms
+        if terms.version == 0:
+            return terms.amount
+        index = self.choice_index
+        return terms.choices[index].amount if index is not None and 0 <= index < len(terms.choices) else None
+
+
+OrderStatus = Unpaid | Claimed | Paid | OrderUnknown
+
+
+class MerchantConfig(msgspec.Struct, frozen=True):
+    """``GET config`` (MerchantVersionResponse)."""
+
+    version: str
+    name: Literal["taler-merchant"]
+    currency: str
+    currencies: dict[str, dict[str, Any]] = {}
+
+
+class RefundGranted(msgspec.Struct, frozen=True):
+    """``POST private/orders/ID/refund`` granted it (MerchantRefundResponse)."""
+
+    taler_refund_uri: str
+    h_contract: str
+
+
+class PublicStatus(msgspec.Struct, frozen=True):
+    """``GET orders/ID``, any of its 200, 202 and 402 bodies; ``paid`` says which."""
+
+    paid: bool
+    refunded: bool = False
+    refund_pending: bool = False
+    fulfillment_url: str | None = None
+    public_reorder_url: str | None = None
+    taler_pay_uri: str | None = None
+    already_paid_order_id: str | None = None
+
+
+class PaidAccepted(msgspec.Struct, frozen=True):
+    """``POST orders/ID/paid`` accepted the proof (PaidRefundStatusResponse); older backends say nothing more."""
+
+    refunded: bool = False

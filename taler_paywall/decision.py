@@ -1,0 +1,110 @@
+"""What the payment flow can decide. Nothing here knows HTTP; `taler_paywall.pages` renders it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from taler_paywall.amount import Amount
+from taler_paywall.operations import Payment
+from taler_paywall.session import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Deliver the resource (DD 07, steps 3 and 9).
+
+    Args:
+        payment: what opened it.
+        order: of the payment.
+        page: where to bring the reader first, empty to deliver at once.
+    """
+
+    payment: Payment
+    order: Order
+    page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequired:
+    """Send the reader to pay (DD 07, step 10).
+
+    Args:
+        order: the open order, None where this request must not make one.
+        amount: what the open order costs.
+        order_status_url: checked page of the backend where the order can be paid.
+        taler_pay_uri: checked URI for wallets.
+    """
+
+    amount: Amount
+    order: Order | None = None
+    order_status_url: str = ""
+    taler_pay_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """The payment was given back (DD 07, steps 7 and 8).
+
+    Args:
+        order: the refunded one.
+        collect_url: page of the backend where the wallet collects the refund, empty once it has.
+    """
+
+    order: Order
+    collect_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """No order that can be paid was found within this request; the next request may try the next attempt.
+
+    Args:
+        order: the newest attempt.
+        reason: ``claimed``, ``expired``, ``unknown-order`` or ``other-resource``.
+    """
+
+    order: Order
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotAcceptable:
+    """The wallet proved an earlier payment that does not open this resource.
+
+    Args:
+        order: the order that was asked to be paid.
+        reason: what is wrong with the earlier one.
+    """
+
+    order: Order
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CookiesNeeded:
+    """The browser came back from the backend's page without any of our cookies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Whether it was paid is unknown: no content, and nothing that invites a second payment.
+
+    Args:
+        reason: short and stable, for the log.
+        detail: for the log only.
+    """
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The request cannot be answered at all, paid or not: an ambiguous path or a foreign form."""
+
+    status: Literal[400, 403, 404, 405, 413]
+    reason: str
+
+
+Decision = Grant | PaymentRequired | Refunded | TryAgain | NotAcceptable | CookiesNeeded | Unavailable | Refused

@@ -1,0 +1,299 @@
+"""The payment flow of GNU Taler's design document 07. Everything that decides is in this file.
+
+The storefront's algorithm, as the document numbers it, and what this project adds::
+
+     1  resource name from the URL                              taler_paywall.resource
+     2  order-ID and session-ID from the validated cookie       taler_paywall.session
+     3  the session-payment-cache holds the tuple: deliver
+     4  no session-ID or order-ID: new order, both in cookies
+     5  GET /private/orders/{order-ID}?session_id={session-ID}
+     6  claimed: order-ID := null, back to 4
+     7  paid and refunded: explain
+     8  refund not collected yet: link to the public order page
+     9  paid: deliver the resource, on full evidence
+    10  otherwise: to the client-order-status-URL
+
+`payment_flow` does no I/O: it yields operations and gets their answers, and failures are thrown into it. It reads no
+clock and draws no random number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote
+
+from msgspec.structs import replace
+
+from taler_paywall.amount import Amount
+from taler_paywall.answers import Claimed, OrderCreated, OrderUnknown, Paid, Unpaid
+from taler_paywall.decision import (
+    CookiesNeeded,
+    Decision,
+    Grant,
+    NotAcceptable,
+    PaymentRequired,
+    Refunded,
+    TryAgain,
+    Unavailable,
+)
+from taler_paywall.errors import BackendError, BackendNonsense, CodecError
+from taler_paywall.http import belongs
+from taler_paywall.merchant import get_order, post_order
+from taler_paywall.offer import EXTRA, Offer, Storefront, fulfillment_url, order_request
+from taler_paywall.operations import Forget, Op, Payment, Recall, Remember, SessionId
+from taler_paywall.session import Order
+from taler_paywall.taler_uri import PayUri
+
+#: A payment that can no longer be refunded is good for a day, in seconds.
+SETTLED_SECONDS = 86_400.0
+#: How many of this browser's orders for one resource are asked for at the backend.
+MAX_ASKED = 3
+
+Flow = Generator[Op[Any], Any, Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a resource, as far as the decision depends on it.
+
+    Args:
+        orders: this browser's orders for the resource, newest first (step 2).
+        new_session: the session for a first order: the browser's, or a fresh one.
+        page: path and query that a browser navigated to; empty for every other kind of request.
+        now: seconds since 1970.
+        may_order: whether this request may make an order.
+        buy_again: whether the reader asked to buy once more what was refunded.
+        lost_cookies: whether a browser came back from the backend's page without any cookie.
+    """
+
+    orders: tuple[Order, ...]
+    new_session: SessionId
+    page: str
+    now: int
+    may_order: bool = True
+    buy_again: bool = False
+    lost_cookies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An order that can neither be paid nor opens the resource: the next attempt replaces it.
+
+    Args:
+        reason: ``claimed``, ``expired``, ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
+        anew: whether the next order must look new to a wallet, which would otherwise prove the old one and not pay.
+    """
+
+    reason: str
+    anew: bool = False
+
+
+def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
+    """Decide about one request for one resource.
+
+    Args:
+        storefront: of the site.
+        visit: the request.
+        offer: the resource and its price.
+    """
+    try:
+        return (yield from _Checkout(storefront, visit, offer).decide())
+    except BackendError as exc:
+        return Unavailable(exc.reason, str(exc))
+
+
+Step = Generator[Op[Any], Any, Decision | Unusable]
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkout:
+    """The algorithm for one request; the methods that ask for something are generators."""
+
+    storefront: Storefront
+    visit: Visit
+    offer: Offer
+
+    def decide(self) -> Flow:
+        """Run the steps. One replacement per request in all: no answer can make orders without end."""
+        orders, name = self.visit.orders, self.offer.resource.name
+        for order in orders:
+            if payment := (yield from Recall(order.key(name))):
+                return self.grant(order, payment)  # 3
+        standing: list[Decision] = []
+        unusable: list[Unusable] = []
+        for order in orders[:MAX_ASKED]:
+            match (yield from self.check(order)):
+                case Grant() as grant:
+                    return grant
+                case Unusable() as reason:
+                    unusable.append(reason)
+                case decision:
+                    standing.append(decision)
+        if standing:
+            return standing[0]
+        if self.visit.lost_cookies:
+            return CookiesNeeded()
+        if not self.visit.may_order:
+            return PaymentRequired(self.offer.amount)
+        order = self.next_attempt(orders[0], unusable[0]) if orders else self.first_attempt()  # 4
+        outcome = yield from self.create(order)
+        if isinstance(outcome, Unusable) and not orders:
+            order = self.next_attempt(order, outcome)
+            outcome = yield from self.create(order)
+        return TryAgain(order, outcome.reason) if isinstance(outcome, Unusable) else outcome
+
+    def create(self, order: Order) -> Step:
+        """Step 4: make an order, then judge it like any other: it may be an old one, claimed or paid long ago."""
+        created = yield from post_order(order_request(self.storefront, self.offer, order))
+        if isinstance(created, OrderCreated):
+            if created.order_id != order.order_id:
+                msg = "the backend made an order of another ID"
+                raise BackendNonsense(msg)
+            deadline = created.pay_deadline.seconds if created.pay_deadline else 0
+            order = replace(order, price=str(self.offer.amount), pay_deadline=deadline)
+        return (yield from self.check(order))
+
+    def check(self, order: Order) -> Step:
+        """Steps 5 to 10 for one order."""
+        status = yield from get_order(order.order_id, order.session_id)  # 5
+        match status:
+            case OrderUnknown():
+                return Unusable("unknown-order")
+            case Claimed():
+                return Unusable("claimed")  # 6
+            case Paid():
+                return (yield from self.paid(order, status))  # 7, 8, 9
+            case Unpaid(already_paid_order_id=str(earlier)):
+                return (yield from self.proved(order, earlier))
+            case Unpaid():
+                return self.unpaid(order, status)  # 10
+
+    def paid(self, order: Order, status: Paid) -> Step:
+        """Steps 7 to 9."""
+        verdict = judge(self.storefront, self.offer, order, status)
+        key = order.key(self.offer.resource.name)
+        if verdict == "other-resource":
+            return Unusable(verdict)
+        if verdict == "refunded":
+            yield from Forget(key)
+            if self.visit.buy_again:
+                return Unusable(verdict, anew=True)
+            return Refunded(order, self._status_url(status.order_status_url) if status.refund_pending else "")  # 7, 8
+        payment = Payment(order.order_id, self.offer.resource.name, str(status.amount))
+        terms = status.contract_terms
+        settled = max(terms.refund_deadline.seconds, terms.wire_transfer_deadline.seconds) < self.visit.now
+        yield from Remember(key, payment, SETTLED_SECONDS if settled else self.storefront.recheck_after)
+        return self.grant(order, payment)  # 9
+
+    def proved(self, order: Order, earlier: str) -> Step:
+        """Judge the earlier order that a wallet proved under this session; the backend's word alone does not grant."""
+        old = replace(order, order_id=earlier, price="")
+        status = yield from get_order(old.order_id, old.session_id)
+        outcome = (yield from self.paid(old, status)) if isinstance(status, Paid) else Unusable("not-paid")
+        if not isinstance(outcome, Unusable):
+            return outcome
+        if self.visit.buy_again:
+            return Unusable(outcome.reason, anew=True)
+        return NotAcceptable(order, outcome.reason)
+
+    def unpaid(self, order: Order, status: Unpaid) -> Decision | Unusable:
+        """Step 10, unless the offer is over."""
+        deadline = order.pay_deadline if status.deadline is None else status.deadline
+        if 0 < deadline <= self.visit.now:
+            return Unusable("expired")
+        return PaymentRequired(
+            status.total_amount or (Amount.parse(order.price) if order.price else self.offer.amount),
+            replace(order, pay_deadline=deadline),
+            self._status_url(status.order_status_url),
+            self._pay_uri(status.taler_pay_uri, order),
+        )
+
+    def grant(self, order: Order, payment: Payment) -> Grant:
+        """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
+        here = self.storefront.public_url + self.visit.page
+        arrived = bool(order.page) and self.visit.page not in {"", order.page}
+        at_fulfillment = arrived and unquote(here) == unquote(fulfillment_url(self.offer, order))
+        return Grant(payment, order, order.page if at_fulfillment else "")
+
+    def first_attempt(self) -> Order:
+        """Return the order that a browser without one begins with."""
+        return self._order(self.visit.new_session, attempt=0, again=0)
+
+    def next_attempt(self, order: Order, outcome: Unusable) -> Order:
+        """Return the order that replaces an unusable one."""
+        attempt = order.attempt + 1
+        return self._order(order.session_id, attempt, attempt if outcome.anew else order.again)
+
+    def _order(self, session_id: SessionId, attempt: int, again: int) -> Order:
+        resource = self.offer.resource
+        order_id = self.storefront.keys.order_id(session_id, resource.name, attempt)
+        return Order(session_id, order_id, resource.tag, attempt, again, "", self.visit.page, 0, self.visit.now)
+
+    def _status_url(self, url: str | None) -> str:
+        if url is None or not belongs(url, self.storefront.merchant_base_url):
+            msg = "the order status URL does not belong to the configured backend"
+            raise BackendNonsense(msg)
+        return url
+
+    def _pay_uri(self, text: str, order: Order) -> str:
+        try:
+            uri = PayUri.parse(text)
+        except CodecError as exc:
+            msg = f"the pay URI is malformed: {exc}"
+            raise BackendNonsense(msg) from None
+        if not belongs(uri.merchant_base_url, self.storefront.merchant_base_url) or uri.order_id != order.order_id:
+            msg = "the pay URI does not belong to the configured backend and this order"
+            raise BackendNonsense(msg)
+        return text
+
+
+def judge(
+    storefront: Storefront, offer: Offer, order: Order, status: Paid
+) -> Literal["stands", "refunded", "other-resource"]:
+    """Tell whether a paid order is full evidence for this resource (design, section 2, step 9).
+
+    Args:
+        storefront: of the site.
+        offer: the resource that is asked for.
+        order: what was asked; its price binds if this browser's cookie knows it.
+        status: the backend's answer for the order under the order's session.
+
+    Raises:
+        BackendNonsense: the answer contradicts what was asked.
+    """
+    terms = status.contract_terms
+    if terms.order_id != order.order_id:
+        raise BackendNonsense("the contract is of another order")
+    if terms.merchant_base_url != storefront.merchant_base_url:
+        raise BackendNonsense("the contract is of another merchant instance")
+    if storefront.merchant_pub is not None and terms.merchant_pub != storefront.merchant_pub:
+        raise BackendNonsense("the contract is of another merchant key")
+    if terms.fulfillment_url is None or not belongs(terms.fulfillment_url, storefront.public_url):
+        raise BackendNonsense("the contract leads to another site")
+    sold = (terms.extra or {}).get(EXTRA)
+    if not isinstance(sold, dict) or sold.get("resource") != offer.resource.name:
+        return "other-resource"
+    amount = status.amount
+    if amount is None or not all(_covers(amount, asked) for asked in (sold.get("amount"), order.price or str(amount))):
+        raise BackendNonsense("the contract's amount is not what was asked for")
+    if status.refunded or status.refund_pending or not _is_nothing(status.refund_amount, amount):
+        return "refunded"
+    return "stands"
+
+
+def _covers(amount: Amount, asked: object) -> bool:
+    try:
+        return amount >= Amount.parse(asked)
+    except CodecError:
+        return False
+
+
+def _is_nothing(refund: str, amount: Amount) -> bool:
+    """Tell whether no refund was granted; some backends write a bare 0 (merchant API, 4)."""
+    try:
+        return refund == "0" or Amount.parse(refund) <= Amount.zero(amount.currency)
+    except CodecError as exc:
+        msg = f"the refunded amount is malformed: {exc}"
+        raise BackendNonsense(msg) from None

@@ -1,0 +1,187 @@
+"""A request and a response that belong to no framework, and the rules of HTTP that the paywall needs.
+
+Header lists, never dictionaries: a name may come several times. Names are lower case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import SplitResult, quote, urlsplit
+
+Header = tuple[bytes, bytes]
+Form = Literal["html", "json", "text"]
+
+#: Longer URLs are followed by nobody.
+MAX_URL = 2048
+UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+# Names that link previews, crawlers and feed fetchers give themselves. A reader who is mistaken for one loses nothing:
+# the page then carries a form that makes the order.
+_ROBOTS = re.compile(
+    rb"(?i)bot(?![a-z ])|crawl|spider|slurp|preview|facebookexternalhit|meta-external|embedly|whatsapp|pinterest|"
+    rb"feedfetcher|feedly|archiver|headlesschrome/.*lighthouse"
+).search
+_SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
+_CDN_HEADERS = frozenset({b"cdn-cache-control", b"surrogate-control", b"cloudflare-cdn-cache-control"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the paywall may know of a request.
+
+    Args:
+        method: the method token as it came; GET for a websocket.
+        path: decoded, as the server gives it (with ``root_path`` in front where it is mounted).
+        raw_path: as it came, without the query; None where the server does not tell.
+        root_path: where the application is mounted.
+        query: the query string, without the question mark.
+        headers: lower-case names, in the order in which they came.
+        websocket: whether it asks for a websocket.
+    """
+
+    method: str
+    path: str
+    raw_path: bytes | None
+    root_path: str
+    query: bytes
+    headers: Sequence[Header]
+    websocket: bool = False
+
+    def header(self, name: bytes) -> bytes:
+        """Return a header's value, several of them joined by commas, empty if there is none."""
+        return b", ".join(value for key, value in self.headers if key == name)
+
+    @property
+    def target(self) -> str:
+        """The path and query as a URL holds them, for links of our own; the path is quoted anew."""
+        query = self.query.decode("latin-1")
+        return quote_path(self.path) + (f"?{query}" if query else "")
+
+    @property
+    def is_navigation(self) -> bool:
+        """Whether a browser shows the answer to its user in a tab of its own."""
+        if self.header(b"sec-fetch-mode"):
+            return self.header(b"sec-fetch-mode") == b"navigate" and self.header(b"sec-fetch-dest") == b"document"
+        return self.preferred_form == "html"
+
+    @property
+    def may_order(self) -> bool:
+        """Whether this request may make an order: a person or a client who could pay for it (design, section 8)."""
+        if self.websocket or self.header(b"sec-purpose") or self.header(b"purpose") or self.header(b"x-moz"):
+            return False
+        if self.method != "GET" and self.method not in UNSAFE_METHODS:
+            return False
+        if _ROBOTS(self.header(b"user-agent")):
+            return False
+        mode, dest = self.header(b"sec-fetch-mode"), self.header(b"sec-fetch-dest")
+        if not mode and not dest and not self.header(b"sec-fetch-site"):
+            return True
+        if mode == b"navigate":
+            return dest == b"document"
+        return dest in {b"", b"empty"} and self.header(b"sec-fetch-site") == b"same-origin"
+
+    @property
+    def preferred_form(self) -> Form:
+        """The form of answer that ``Accept`` prefers; at equal weight text first, so that ``*/*`` gets text."""
+        accept = self.header(b"accept").decode("latin-1")
+        weights = {form: _weight(accept, types) for form, types in _FORMS.items()}
+        best = max(weights, key=lambda form: weights[form])
+        return best if weights[best] > (0, 0) else "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer of the paywall's own."""
+
+    status: int
+    headers: tuple[Header, ...] = ()
+    body: bytes = b""
+
+
+def quote_path(path: str) -> str:
+    """Percent-encode a decoded path so that it is the same text every time (RFC 3986)."""
+    # A leading double slash would be read as a host.
+    return re.sub(r"\A/{2,}", "/", quote(path, safe="/:@!$&'()*+,;=~"))
+
+
+def quote_segment(text: str) -> str:
+    """Percent-encode one path segment or query part; nothing but unreserved characters stays."""
+    return quote(text, safe="~")
+
+
+_FORMS: dict[Form, tuple[str, ...]] = {
+    "text": ("text/plain",),
+    "html": ("text/html", "application/xhtml+xml"),
+    "json": ("application/json", "application/problem+json"),
+}
+
+
+def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
+    """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
+    best = (0.0, 0)
+    for media_type in types:
+        ranges = {media_type: 3, media_type.split("/")[0] + "/*": 2, "*/*": 1}
+        # For one type the most specific range counts; across types the best quality.
+        matched = (0, 0.0)
+        for part in accept.split(","):
+            name, *params = (piece.strip().lower() for piece in part.split(";"))
+            if name in ranges:
+                matched = max(matched, (ranges[name], _quality(params)))
+        best = max(best, (matched[1], matched[0]))
+    return best if best[0] > 0 else (0.0, 0)
+
+
+def _quality(params: Iterable[str]) -> float:
+    for param in params:
+        name, _, value = param.partition("=")
+        if name.strip() == "q":
+            try:
+                return min(max(float(value), 0.0), 1.0)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def granted_headers(headers: Iterable[Header], cookies: Iterable[bytes]) -> list[Header]:
+    """Return the application's headers as a private answer: kept from shared caches, told apart by cookie.
+
+    Args:
+        headers: the application's, any case; order and duplicates are kept.
+        cookies: ``Set-Cookie`` values to add.
+    """
+    kept: list[Header] = []
+    directives: list[bytes] = []
+    varies: list[bytes] = []
+    for name, value in headers:
+        lower = name.lower()
+        if lower == b"cache-control":
+            directives += [part.strip() for part in value.split(b",")]
+        elif lower == b"vary":
+            varies += [part.strip() for part in value.split(b",")]
+        elif lower not in _CDN_HEADERS:
+            kept.append((name, value))
+    private = [part for part in directives if part and part.split(b"=")[0].strip().lower() not in _SHARED_CACHES]
+    kept.append((b"cache-control", b", ".join([b"private", *private])))
+    if b"*" not in varies and b"cookie" not in [part.lower() for part in varies]:
+        varies.append(b"Cookie")
+    kept.append((b"vary", b", ".join(varies)))
+    kept += [(b"set-cookie", cookie) for cookie in cookies]
+    return kept
+
+
+def belongs(url: str, base: str) -> bool:
+    """Tell whether a URL has the scheme, host and port of a base, and nothing that a browser might read otherwise."""
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or set(url) & set(' \\"<>'):
+        return False
+    try:
+        ours, theirs = urlsplit(base), urlsplit(url)
+        return "@" not in theirs.netloc and _origin(ours) == _origin(theirs)
+    except ValueError:
+        return False
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    return url.scheme, url.hostname, url.port or {"https": 443, "http": 80}.get(url.scheme)

@@ -1,0 +1,197 @@
+"""The merchant backend's HTTP API: every call as a request and a parser of its answer. No I/O here.
+
+Source: GNU Taler merchant API (core/merchant of the Taler documentation).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+
+from taler_paywall.amount import Amount
+from taler_paywall.answers import (
+    Claimed,
+    MerchantConfig,
+    OrderCreated,
+    OrderExists,
+    OrderStatus,
+    OrderUnknown,
+    Paid,
+    PaidAccepted,
+    PublicStatus,
+    RefundGranted,
+    Unpaid,
+)
+from taler_paywall.errors import BackendNonsense, BackendRejected, CodecError
+from taler_paywall.http import quote_segment
+from taler_paywall.operations import BackendRequest, BackendResponse, Call, SessionId
+
+T = TypeVar("T")
+
+ORDER_UNKNOWN = 2005
+ORDER_EXISTS = 2503
+CURRENCY_UNSUPPORTED = 2514
+
+_ORDER_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}\Z").match
+
+
+def get_config() -> Call[MerchantConfig]:
+    """Ask what kind of backend this is (``GET config``)."""
+    return Call(BackendRequest("GET", "config"), _expect(MerchantConfig))
+
+
+def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
+    """Create an order (``POST private/orders``).
+
+    Args:
+        body: a PostOrderRequest with an ``order_id`` of our own, so that repeating it makes no second order.
+    """
+
+    def parse(response: BackendResponse) -> OrderCreated | OrderExists:
+        if response.status == HTTPStatus.CONFLICT and _error_code(response) == ORDER_EXISTS:
+            return OrderExists()
+        return _expect(OrderCreated)(response)
+
+    request = BackendRequest("POST", "private/orders", body=msgspec.json.encode(body), private=True)
+    return Call(request, parse)
+
+
+def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
+    """Ask for an order's status under a session (``GET private/orders/ID?session_id=``).
+
+    Raises:
+        ValueError: the session is empty: the backend would answer "paid" to anybody.
+    """
+    if not session_id:
+        msg = "an order's status is never asked without a session"
+        raise ValueError(msg)
+
+    def parse(response: BackendResponse) -> OrderStatus:
+        if response.status == HTTPStatus.NOT_FOUND and _error_code(response) == ORDER_UNKNOWN:
+            return OrderUnknown()
+        answer = _json(response, 200)
+        kinds: dict[str, type[OrderStatus]] = {"unpaid": Unpaid, "claimed": Claimed, "paid": Paid}
+        status = answer.get("order_status")
+        if not isinstance(status, str) or status not in kinds:
+            msg = "the order status is none of unpaid, claimed and paid"
+            raise BackendNonsense(msg)
+        return _convert(answer, kinds[status])
+
+    path = f"private/orders/{_quoted(order_id)}"
+    return Call(BackendRequest("GET", path, (("session_id", session_id),), private=True), parse)
+
+
+def get_public_order(
+    order_id: str, session_id: SessionId, h_contract: str, timeout_ms: int | None = None
+) -> Call[PublicStatus]:
+    """Ask as a customer would (``GET orders/ID``); an order that is not paid is answered with 402 or 202."""
+
+    def parse(response: BackendResponse) -> PublicStatus:
+        answer = _json(response, 200, 202, 402)
+        return _convert({**answer, "paid": response.status == HTTPStatus.OK}, PublicStatus)
+
+    query = [("h_contract", h_contract), ("session_id", session_id)]
+    if timeout_ms is not None:
+        query.append(("timeout_ms", str(timeout_ms)))
+    return Call(BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query)), parse)
+
+
+def post_refund(order_id: str, refund: Amount, reason: str) -> Call[RefundGranted]:
+    """Grant a refund (``POST private/orders/ID/refund``).
+
+    Args:
+        order_id: of a paid order.
+        refund: the new total of all refunds of this order, not an increment.
+        reason: shown to the customer.
+    """
+    body = msgspec.json.encode({"refund": str(refund), "reason": reason})
+    path = f"private/orders/{_quoted(order_id)}/refund"
+    return Call(BackendRequest("POST", path, body=body, private=True), _expect(RefundGranted))
+
+
+def post_paid(order_id: str, sig: str, h_contract: str, session_id: SessionId) -> Call[PaidAccepted]:
+    """Prove an earlier payment for a session (``POST orders/ID/paid``); 204 is the answer of backends of 2022."""
+
+    def parse(response: BackendResponse) -> PaidAccepted:
+        return PaidAccepted() if response.status == HTTPStatus.NO_CONTENT else _expect(PaidAccepted)(response)
+
+    body = msgspec.json.encode({"sig": sig, "h_contract": h_contract, "session_id": session_id})
+    return Call(BackendRequest("POST", f"orders/{_quoted(order_id)}/paid", body=body), parse)
+
+
+def _quoted(order_id: str) -> str:
+    """Return an order ID as a path segment; IDs come from cookies and from the backend, so they are checked here."""
+    if not _ORDER_ID(order_id) or order_id in {".", ".."}:
+        msg = "an order ID has characters that no order ID has"
+        raise BackendNonsense(msg)
+    return quote_segment(order_id)
+
+
+def _expect(kind: type[T]) -> Callable[[BackendResponse], T]:
+    return lambda response: _convert(_json(response, 200), kind)
+
+
+def _json(response: BackendResponse, *statuses: int) -> dict[str, Any]:
+    """Return the JSON object of an answer with one of the statuses.
+
+    Raises:
+        BackendRejected: another status.
+        BackendNonsense: no JSON object, or one that two parsers would read differently.
+    """
+    if response.status not in statuses:
+        raise BackendRejected(response.status, _error_code(response))
+    if response.media_type != "application/json":
+        msg = "the answer is not application/json"
+        raise BackendNonsense(msg)
+    try:
+        answer = json.loads(response.body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        msg = "the answer is not well-formed JSON"
+        raise BackendNonsense(msg) from exc
+    if not isinstance(answer, dict):
+        msg = "the answer is not a JSON object"
+        raise BackendNonsense(msg)
+    return answer
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        msg = "a member stands twice"
+        raise ValueError(msg)
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+def _error_code(response: BackendResponse) -> int:
+    """Return the code of an ErrorDetail, 0 if the body is none."""
+    try:
+        code = json.loads(response.body).get("code", 0)
+    except (ValueError, AttributeError, RecursionError):
+        return 0
+    return code if type(code) is int else 0
+
+
+def _convert(answer: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return msgspec.convert(answer, kind, dec_hook=_decode_amount)
+    except (msgspec.ValidationError, CodecError) as exc:
+        # The text of the exception names the member and the types, never a value.
+        msg = f"the answer is no {kind.__name__}: {exc}"
+        raise BackendNonsense(msg) from None
+
+
+def _decode_amount(kind: type[Any], value: Any) -> Any:
+    if kind is Amount:
+        return Amount.parse(value)
+    msg = f"no decoder for {kind!r}"
+    raise NotImplementedError(msg)

@@ -1,0 +1,81 @@
+"""What is sold, by whom, and the order that asks the backend to sell it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from taler_paywall.amount import Amount
+from taler_paywall.resource import Resource
+from taler_paywall.session import Keys, Order
+
+#: Where the order says what it was made for, in the contract's ``extra``.
+EXTRA = "taler_paywall"
+
+
+@dataclass(frozen=True, slots=True)
+class Storefront:
+    """What the flow must know of the site, the same for every request.
+
+    Args:
+        public_url: origin of the site, without a slash at the end.
+        merchant_base_url: the instance as wallets see it, with a slash at the end.
+        keys: derive order IDs.
+        refund_delay: how long a refund stays possible, in seconds.
+        recheck_after: how long a payment is believed without asking again, in seconds.
+        merchant_pub: the instance's public key, None if any is accepted.
+    """
+
+    public_url: str
+    merchant_base_url: str
+    keys: Keys
+    refund_delay: int
+    recheck_after: float
+    merchant_pub: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A resource with its price: what a reader without a payment is asked for.
+
+    Args:
+        resource: what is sold.
+        amount: what it costs today.
+        summary: what the contract calls it.
+        fulfillment_url: where the wallet leads to after paying; the same for one resource at all times, different for
+            different ones.
+    """
+
+    resource: Resource
+    amount: Amount
+    summary: str
+    fulfillment_url: str
+
+
+def order_request(storefront: Storefront, offer: Offer, order: Order) -> dict[str, Any]:
+    """Return the body of ``POST private/orders``: no time and nothing else that differs between two workers.
+
+    Args:
+        storefront: of the site.
+        offer: what is sold.
+        order: with the ID that this storefront chose.
+    """
+    return {
+        "order": {
+            "order_id": order.order_id,
+            "summary": offer.summary,
+            "amount": str(offer.amount),
+            "fulfillment_url": fulfillment_url(offer, order),
+            # Without it a shared link to the order would be a bare 403 (merchant API, 5.5).
+            "public_reorder_url": offer.fulfillment_url,
+            "extra": {EXTRA: {"resource": offer.resource.name, "amount": str(offer.amount)}},
+        },
+        "refund_delay": {"d_us": storefront.refund_delay * 1_000_000},
+    }
+
+
+def fulfillment_url(offer: Offer, order: Order) -> str:
+    """Return where an order leads to; after a refund a new URL, so that no wallet proves the refunded order."""
+    if not order.again:
+        return offer.fulfillment_url
+    return f"{offer.fulfillment_url}{'&' if '?' in offer.fulfillment_url else '?'}again={order.again}"

@@ -1,0 +1,105 @@
+"""What the payment flow may ask for: one class per kind of I/O, each with the type of its answer.
+
+The flow yields these values and never performs them; `taler_paywall.drive` does, blocking or awaiting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, NewType, TypeVar
+
+T = TypeVar("T")
+
+#: A session as the merchant backend knows it: never empty, because a status asked without one is "paid" for anybody.
+SessionId = NewType("SessionId", str)
+
+
+@dataclass(frozen=True)
+class Op(Generic[T]):
+    """One piece of I/O; ``answer = yield from op`` is typed by it."""
+
+    def __iter__(self) -> Generator[Op[Any], T, T]:
+        return (yield self)
+
+
+@dataclass(frozen=True)
+class BackendRequest:
+    """One request to the merchant backend.
+
+    Args:
+        method: the HTTP method.
+        path: below the instance's base URL, every segment already quoted.
+        query: names and values, not yet encoded.
+        body: JSON, or None.
+        private: whether it carries the access token.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class BackendResponse:
+    """The backend's answer as it came: status, media type (lower case, no parameters) and at most 1 MiB of body."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Call(Op[T]):
+    """Ask the merchant backend; a `BackendError` of the transport or of ``parse`` is thrown into the flow."""
+
+    request: BackendRequest
+    parse: Callable[[BackendResponse], T]
+
+
+class PaymentKey(NamedTuple):
+    """The tuple of the session-payment-cache (DD 07)."""
+
+    order_id: str
+    resource: str
+    session_id: SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What the application learns about the payment that opened the resource.
+
+    Args:
+        order_id: the order at the merchant backend.
+        resource: the name of the resource that was bought.
+        amount: what was paid, for example ``KUDOS:0.5``.
+    """
+
+    order_id: str
+    resource: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class Recall(Op[Payment | None]):
+    """Look a payment up in the session-payment-cache (DD 07, step 3)."""
+
+    key: PaymentKey
+
+
+@dataclass(frozen=True)
+class Remember(Op[None]):
+    """Put a payment into the session-payment-cache for at most ``seconds``."""
+
+    key: PaymentKey
+    payment: Payment
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forget(Op[None]):
+    """Drop a payment from the session-payment-cache: it was refunded."""
+
+    key: PaymentKey

@@ -1,0 +1,100 @@
+"""How many ways there are to read a request path.
+
+Servers, proxies and frameworks disagree on encoded slashes, dot segments, doubled slashes and the like. A *plain* path
+has one reading, so that what the paywall compares is what the application serves; any other path is judged by all
+its readings at once (security: match wide, grant narrow).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from urllib.parse import unquote, unquote_to_bytes
+
+#: Longer paths that are not plain are refused without looking for readings, which would cost too much.
+MAX_ODD_LENGTH = 512
+
+# Segments of ordinary ASCII characters; no empty one, no dot segment.
+_ORDINARY = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.~!$&'()*+,=:@\-]+)*/?\Z").match
+# What makes a decoded path ambiguous: separators of all kinds, white space but inner spaces, escapes left to decode.
+_AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|[^\S ]|\ufffd").search
+# What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
+_HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def is_plain(path: str, raw_path: bytes | None) -> bool:
+    """Tell whether a path has a single reading.
+
+    Args:
+        path: decoded once by the server.
+        raw_path: as it came, without the query; None where the server does not tell.
+    """
+    if _ORDINARY(path) and (raw_path is None or b"%" not in raw_path):
+        return True
+    return (
+        path.startswith("/")
+        and not _AMBIGUOUS(path)
+        and not (raw_path is not None and _HIDDEN(raw_path))
+        and unicodedata.is_normalized("NFC", path)
+        and (path.isascii() or not any(unicodedata.category(char) in _INVISIBLE for char in path))
+        and not any(char < " " or char == "\x7f" for char in path)
+    )
+
+
+def readings(path: str, raw_path: bytes | None) -> set[str]:
+    """List every way in which some server or framework may read a path.
+
+    Args:
+        path: decoded once by the server, at most `MAX_ODD_LENGTH` characters.
+        raw_path: as it came, or None.
+    """
+    found = {path}
+    if raw_path is not None:
+        found.add(unquote_to_bytes(raw_path).decode("utf-8", "ignore"))
+    for transform in _TRANSFORMS:
+        found |= {transform(reading) for reading in found}
+    return {reading if reading.startswith("/") else f"/{reading}" for reading in found}
+
+
+def folded(path: str) -> str:
+    """Return the reading of a lenient file system or router: compatibility forms and case folded."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+
+
+def _without_authority(path: str) -> str:
+    return re.sub(r"^[A-Za-z][A-Za-z0-9+.\-]*:(?://[^/?#]*)?", "", path)
+
+
+def _without_invisible(path: str) -> str:
+    return "".join(char for char in path if unicodedata.category(char) not in _INVISIBLE and char != "\ufffd")
+
+
+def _without_edge_spaces(path: str) -> str:
+    return "/".join(segment.strip() for segment in path.split("/"))
+
+
+def _without_dot_segments(path: str) -> str:
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(kept)
+
+
+_TRANSFORMS: tuple[Callable[[str], str], ...] = (
+    unquote,
+    unquote,
+    _without_authority,
+    lambda path: re.split(r"[?#\x00]", path, maxsplit=1)[0],
+    lambda path: path.replace("\\", "/"),
+    lambda path: re.sub(r";[^/]*", "", path),
+    _without_invisible,
+    folded,
+    _without_edge_spaces,
+    lambda path: re.sub("/{2,}", "/", path),
+    _without_dot_segments,
+)

@@ -1,0 +1,271 @@
+"""Rules: which request asks for which resource, and what a resource costs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from taler_paywall.amount import Amount
+from taler_paywall.errors import CodecError
+from taler_paywall.http import UNSAFE_METHODS, quote_path, quote_segment
+
+_METHOD = re.compile(r"([A-Za-z]+) +(?=/)")
+_NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that is sold.
+
+    Args:
+        name: what the order, the cookie and the cache call it; the same text for the same resource at all times.
+        pattern: the pattern of the rule that sells it.
+        parts: the pattern's named parts, decoded, and the declared query keys.
+        method: the method the rule names, or None.
+    """
+
+    name: str
+    pattern: str
+    parts: Mapping[str, str]
+    method: str | None = None
+
+    @property
+    def tag(self) -> str:
+        """A short text that stands for the name in URLs and in names of cookies."""
+        return sha256(self.name.encode()).hexdigest()[:16]
+
+
+Price = str | Amount | Callable[[Resource], "str | Amount | None"] | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Sell, or give away, what a pattern matches (design, section 4).
+
+    Args:
+        pattern: a path template (``/articles/{slug}/*``), optionally after a method (``POST /api/translate``), or a
+            compiled regular expression, used with ``fullmatch``, whose named groups tell resources apart.
+        price: an amount such as ``KUDOS:0.5``; or a callable of the `Resource`, which returns None for what is free or
+            does not exist; or None: free, matched exactly.
+        summary: what the wallet shows; a text with ``{name}`` parts, or a callable of the `Resource`.
+        page: path of the page to return to after paying, with ``{name}`` parts; needed for regular expressions and
+            for rules of POST, PUT, PATCH and DELETE.
+        query: names of query keys that select content and so belong to the resource.
+    """
+
+    pattern: str | re.Pattern[str]
+    price: Price
+    summary: str | Callable[[Resource], str] = ""
+    page: str = ""
+    query: Sequence[str] = ()
+
+    @property
+    def method(self) -> str | None:
+        """The method that the pattern names, in capitals."""
+        match = _METHOD.match(self.pattern) if isinstance(self.pattern, str) else None
+        return match[1].upper() if match else None
+
+    @property
+    def path(self) -> str:
+        """The pattern without its method; the text of a regular expression."""
+        return self.pattern.pattern if isinstance(self.pattern, re.Pattern) else _METHOD.sub("", self.pattern)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The template's segments; empty for a regular expression."""
+        return tuple(self.path.split("/")[1:]) if isinstance(self.pattern, str) else ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that tell the rule's resources apart."""
+        if isinstance(self.pattern, re.Pattern):
+            return (*self.pattern.groupindex, *self.query)
+        return (*(match[1] for match in map(_NAME.match, self.segments) if match), *self.query)
+
+    def gates(self, method: str) -> bool:
+        """Tell whether the rule covers a method token: GET rules cover all but exactly POST, PUT, PATCH and DELETE."""
+        if self.method is None:
+            return True
+        return method.upper() == self.method if self.method in UNSAFE_METHODS else method not in UNSAFE_METHODS
+
+    def page_of(self, resource: Resource, *, marked: bool = False) -> str:
+        """Return path and query of the resource's page: the same for one resource, different for different ones.
+
+        Wallets recognise what they bought by this URL alone, so it depends on nothing but the resource. A page of the
+        site's own choosing may serve several resources: a marker in the query then tells them apart.
+
+        Args:
+            resource: one of this rule's.
+            marked: whether to set the marker in any case.
+        """
+        template = self.page or self.path.removesuffix("/*") or "/"
+        path = "/".join(_fill(segment, resource.parts) for segment in template.split("/"))
+        query = [(key, resource.parts[key]) for key in self.query if key in resource.parts]
+        if self.page or marked:
+            query.append(("resource", resource.tag))
+        return path + ("?" + "&".join(f"{key}={quote_segment(value)}" for key, value in query) if query else "")
+
+    def summary_of(self, resource: Resource) -> str:
+        """Return what the contract calls the resource."""
+        if callable(self.summary):
+            return self.summary(resource)
+        return self.summary.format_map(resource.parts) if self.summary else f"Access to {self.page_of(resource)}"
+
+    def price_of(self, resource: Resource) -> Amount | None:
+        """Return the price, or None if the resource is free or does not exist.
+
+        Raises:
+            CodecError: the site's own callable returned something that is not a positive amount.
+        """
+        price = self.price(resource) if callable(self.price) else self.price
+        if price is None:
+            return None
+        amount = price if isinstance(price, Amount) else Amount.parse(price)
+        if amount.is_zero:
+            msg = f"the price of {resource.name!r} is zero; return None for what is free"
+            raise CodecError(msg)
+        return amount
+
+
+def _fill(segment: str, parts: Mapping[str, str]) -> str:
+    match = _NAME.match(segment)
+    return quote_segment(parts.get(match[1], "")) if match else quote_path(segment)
+
+
+@dataclass(slots=True)
+class _Node:
+    """Where a template has come to: the rules that end here, and the ways on."""
+
+    literals: dict[str, _Node] = field(default_factory=dict)
+    anything: _Node | None = None
+    here: list[int] = field(default_factory=list)
+    below: list[int] = field(default_factory=list)
+
+
+class Rules:
+    """All rules of a site, compiled once: looking a path up costs its own length, not the number of templates.
+
+    Args:
+        rules: in order; the first that matches wins.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._root = _Node()
+        self._expressions = [
+            (index, rule.pattern) for index, rule in enumerate(rules) if isinstance(rule.pattern, re.Pattern)
+        ]
+        for index, rule in enumerate(rules):
+            if isinstance(rule.pattern, str):
+                self._insert(index, rule.segments)
+
+    def _insert(self, index: int, segments: Sequence[str]) -> None:
+        node = self._root
+        for position, segment in enumerate(segments):
+            if segment == "*" and position == len(segments) - 1:
+                node.below.append(index)
+                return
+            if segment == "*" or _NAME.match(segment):
+                node.anything = node.anything or _Node()
+                node = node.anything
+            elif segment or position < len(segments) - 1:
+                node = node.literals.setdefault(segment.casefold(), _Node())
+        node.here.append(index)
+
+    def candidates(self, path: str) -> list[int]:
+        """Return the indices of the rules that some lenient router would apply to a path, in order.
+
+        Literal segments are compared without regard to case, and one slash at the end does not count.
+        """
+        segments = path.casefold().split("/")[1:]
+        if segments and not segments[-1]:
+            del segments[-1]
+        found: list[int] = []
+        nodes = [self._root]
+        for segment in segments:
+            ways: list[_Node] = []
+            for node in nodes:
+                found += node.below
+                if (literal := node.literals.get(segment)) is not None:
+                    ways.append(literal)
+                if node.anything is not None:
+                    ways.append(node.anything)
+            nodes = ways
+            if not nodes:
+                break
+        for node in nodes:
+            found += node.here
+            found += node.below
+        if self._expressions:
+            found += [index for index, pattern in self._expressions if pattern.fullmatch(path)]
+        return sorted(found) if len(found) > 1 else found
+
+    def sells(self, path: str) -> bool:
+        """Tell whether any rule with a price may apply to this reading of a path, whatever the method."""
+        return any(self.rules[index].price is not None for index in self.candidates(path))
+
+    def resource(self, method: str, path: str, query: bytes) -> tuple[Rule, Resource] | Literal["ambiguous"] | None:
+        """Return the first rule that applies, and the resource; None if the path is free.
+
+        Args:
+            method: the method token.
+            path: a plain path, as the application routes it.
+            query: the raw query string; "ambiguous" is returned if it names a declared key with two values.
+        """
+        for index in self.candidates(path):
+            rule = self.rules[index]
+            if not rule.gates(method):
+                continue
+            if rule.price is None:
+                if _exactly(rule, path):
+                    return None
+                continue
+            parts = dict(_parts(rule, path))
+            for key, value in _selected(rule, query):
+                if parts.setdefault(key, value) != value:
+                    return "ambiguous"
+            return rule, resource_of(rule, parts)
+        return None
+
+
+def resource_of(rule: Rule, parts: Mapping[str, str]) -> Resource:
+    """Name a rule's resource: the pattern as it stands in the rule, then every part, so that no two share a name."""
+    method = rule.method
+    name = f"{method} {rule.path}" if method else rule.path
+    if parts:
+        name += "?" + "&".join(f"{key}={quote_segment(value)}" for key, value in sorted(parts.items()))
+    return Resource(name, rule.path, MappingProxyType(dict(parts)), method)
+
+
+def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(rule.pattern, re.Pattern):
+        match = rule.pattern.fullmatch(path)
+        groups = match.groupdict() if match else {}
+        yield from ((name, value) for name, value in groups.items() if value is not None)
+        return
+    for segment, value in zip(rule.segments, path.split("/")[1:], strict=False):
+        if match := _NAME.match(segment):
+            yield match[1], value
+
+
+def _selected(rule: Rule, query: bytes) -> Iterator[tuple[str, str]]:
+    if rule.query:
+        text = query.decode("latin-1")
+        yield from ((k, v) for k, v in parse_qsl(text, keep_blank_values=True) if k in rule.query)
+
+
+def _exactly(rule: Rule, path: str) -> bool:
+    """Tell whether a free rule means this very path: case counts, and so does a slash at the end."""
+    if isinstance(rule.pattern, re.Pattern):
+        return rule.pattern.fullmatch(path) is not None
+    own, theirs = rule.segments, path.split("/")[1:]
+    if own[-1] == "*":
+        own, theirs = own[:-1], theirs[: len(own) - 1]
+    return len(own) == len(theirs) and all(
+        a in {"*", b} or _NAME.match(a) is not None for a, b in zip(own, theirs, strict=True)
+    )

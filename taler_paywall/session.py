@@ -1,0 +1,219 @@
+"""The session cookie and the order cookies: signed, small, and sufficient by themselves (design, section 5).
+
+A cookie that is forged, expired, oversized or not decodable counts as no cookie; it is never an error.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+from itsdangerous import BadData, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from taler_paywall import crockford
+from taler_paywall.http import Header
+from taler_paywall.operations import PaymentKey, SessionId
+
+MAX_ORDERS = 12
+MAX_BYTES = 4096
+MAX_CANDIDATES = 8
+#: Longer pages are not remembered: the reader then stays on the page where the payment ends.
+MAX_PAGE = 512
+#: How far the clocks of two workers may differ, in seconds.
+CLOCK_SKEW = 60
+
+_PAIR = re.compile(rb"[ \t]*([^=; \t]+)[ \t]*=[ \t]*([^;]*)").match
+
+
+class Order(msgspec.Struct, frozen=True, array_like=True):
+    """One order of one browser for one resource, as its cookie holds it.
+
+    Args:
+        session_id: the session at the backend that the order is, or will be, paid under.
+        order_id: chosen by the storefront.
+        resource: tag of the resource.
+        attempt: counts the orders of this session for this resource.
+        again: the attempt that followed the last refund, 0 if there was none; it makes the fulfillment URL new.
+        price: the amount that was asked for; empty if the order was found and not made.
+        page: path and query of the page that was asked for, empty once the reader was brought there.
+        pay_deadline: in seconds since 1970, 0 if unknown.
+        issued: when the cookie was written, in seconds since 1970.
+    """
+
+    session_id: SessionId
+    order_id: str
+    resource: str
+    attempt: int
+    again: int
+    price: str
+    page: str
+    pay_deadline: int
+    issued: int
+
+    def key(self, resource_name: str) -> PaymentKey:
+        """Return the tuple of the session-payment-cache."""
+        return PaymentKey(self.order_id, resource_name, self.session_id)
+
+
+class _Session(msgspec.Struct, frozen=True, array_like=True):
+    secret: str
+    issued: int
+
+
+C = TypeVar("C", Order, _Session)
+
+
+class Keys:
+    """The keys of one site, one for each purpose, derived from the secret keys.
+
+    Args:
+        secrets: oldest first; the last one signs and names orders, all of them are accepted.
+        site: what tells this site from others with the same secret: its public URL and its merchant instance.
+    """
+
+    def __init__(self, secrets: Sequence[bytes], site: str) -> None:
+        def derive(purpose: str) -> list[bytes]:
+            label = f"taler_paywall/1/{purpose}/{site}".encode()
+            return [hmac.digest(secret, label, "sha256") for secret in secrets]
+
+        self.site_tag = crockford.encode(sha256(site.encode()).digest()[:5]).lower()
+        self.session, self.order = (
+            Signer(list(keys), key_derivation="none", digest_method=sha256)
+            for keys in (derive("session cookie"), derive("order cookie"))
+        )
+        self._session_ids = derive("session id")[-1]
+        self._order_ids = derive("order id")[-1]
+
+    def session_id(self, secret: str) -> SessionId:
+        """Return the session as the backend gets it: from a leaked one nobody can make a cookie."""
+        return SessionId(crockford.encode(hmac.digest(self._session_ids, secret.encode(), "sha256")[:20]))
+
+    def order_id(self, session_id: SessionId, resource_name: str, attempt: int) -> str:
+        """Return the order ID of an attempt: always the same, so that creating an order is idempotent (160 bits)."""
+        parts = msgspec.json.encode([session_id, resource_name, attempt])
+        return crockford.encode(hmac.digest(self._order_ids, parts, "sha256")[:20])
+
+
+@dataclass(frozen=True, slots=True)
+class Jar:
+    """What the cookies of one request say about one resource.
+
+    Args:
+        secret: of the session cookie, None if there is no valid one.
+        orders: valid ones for the resource, newest first, at most `MAX_CANDIDATES`.
+    """
+
+    secret: str | None
+    orders: tuple[Order, ...]
+
+
+class Cookies:
+    """Reads and writes the cookies of a site.
+
+    Args:
+        keys: of the site.
+        secure: whether the site is served over https (decided by its public URL, never by a request).
+        max_age: of a cookie, in seconds.
+    """
+
+    def __init__(self, keys: Keys, *, secure: bool, max_age: int) -> None:
+        self._keys = keys
+        self._max_age = max_age
+        prefix = f"{'__Host-' if secure else ''}taler_{keys.site_tag}_"
+        self._session_name = f"{prefix}session".encode()
+        self._order_prefix = f"{prefix}order_".encode()
+        self._attributes = f"; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
+
+    def read(self, headers: Iterable[Header], resource_tag: str, now: int) -> Jar:
+        """Return what the request's cookies say about a resource.
+
+        Args:
+            headers: of the request, lower-case names.
+            resource_tag: of the resource.
+            now: seconds since 1970.
+        """
+        secret: str | None = None
+        orders: list[Order] = []
+        seen = 0
+        wanted = self._order_prefix + resource_tag.lower().encode() + b"_"
+        for name, value in _pairs(headers):
+            if name == self._session_name and secret is None:
+                session = self._open(self._keys.session, value, _Session, now)
+                secret = session.secret if session else None
+            elif name.startswith(wanted) and seen < MAX_CANDIDATES:
+                seen += 1
+                order = self._open(self._keys.order, value, Order, now)
+                if order and order.resource == resource_tag and order.session_id:
+                    orders.append(order)
+        orders.sort(key=lambda order: order.issued, reverse=True)
+        return Jar(secret, tuple(orders))
+
+    def session_cookie(self, secret: str, now: int) -> bytes:
+        """Return the ``Set-Cookie`` value of a session."""
+        return self._cookie(self._session_name, self._seal(self._keys.session, _Session(secret, now)))
+
+    def order_cookies(self, headers: Iterable[Header], order: Order) -> list[bytes]:
+        """Return the ``Set-Cookie`` values that store an order, and evict the oldest where there are too many.
+
+        An order that is evicted is found again at the backend, without the wallet, by its derived ID.
+        """
+        name = self._order_name(order)
+        value = self._seal(self._keys.order, order)
+        others = [
+            (self._issued(theirs), cookie, theirs)
+            for cookie, theirs in _pairs(headers)
+            if cookie.startswith(self._order_prefix) and cookie != name
+        ]
+        others.sort(reverse=True)
+        room, kept, evicted = MAX_BYTES - len(name) - len(value), 1, []
+        for _, cookie, theirs in others:
+            room -= len(cookie) + len(theirs) + 3
+            kept += 1
+            if kept > MAX_ORDERS or room < 0:
+                evicted.append(cookie)
+        return [self._cookie(name, value), *(self._cookie(cookie, b"", max_age=0) for cookie in evicted)]
+
+    def renewal_due(self, order: Order, now: int) -> bool:
+        """Tell whether an order's cookie has lived for more than half of its time."""
+        return now - order.issued > self._max_age // 2
+
+    def _order_name(self, order: Order) -> bytes:
+        # The session's tag keeps apart the orders of two tabs that were opened at once, each with a session of its own.
+        return self._order_prefix + f"{order.resource}_{order.session_id[:4]}".lower().encode()
+
+    def _issued(self, value: bytes) -> int:
+        order = self._open(self._keys.order, value, Order, None)
+        return order.issued if order else 0
+
+    def _seal(self, signer: Signer, content: Order | _Session) -> bytes:
+        return signer.sign(base64_encode(msgspec.json.encode(content)))
+
+    def _open(self, signer: Signer, value: bytes, kind: type[C], now: int | None) -> C | None:
+        if len(value) > MAX_BYTES:
+            return None
+        try:
+            content = msgspec.json.decode(base64_decode(signer.unsign(value)), type=kind)
+        except (BadData, msgspec.MsgspecError):
+            return None
+        if now is not None and not -CLOCK_SKEW <= now - content.issued <= self._max_age:
+            return None
+        return content
+
+    def _cookie(self, name: bytes, value: bytes, max_age: int | None = None) -> bytes:
+        age = self._max_age if max_age is None else max_age
+        return b"%s=%s%s; Max-Age=%d" % (name, value, self._attributes.encode(), age)
+
+
+def _pairs(headers: Iterable[Header]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the name and value of every cookie, byte for byte; what is no pair is passed over."""
+    for header, line in headers:
+        if header == b"cookie":
+            for part in line.split(b";"):
+                if match := _PAIR(part):
+                    yield match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"')
