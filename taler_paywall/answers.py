@@ -30,13 +30,22 @@ class Time(msgspec.Struct, frozen=True):
         return decode_timestamp(msgspec.to_builtins(self))
 
 
-class Choice(msgspec.Struct, frozen=True):
+class Price(msgspec.Struct, frozen=True):
+    """What carries an amount; refused while the answer is read if the text is none."""
+
+    amount: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no amount."""
+        if self.amount is not None:
+            Amount.parse(self.amount)
+
+
+class Choice(Price, frozen=True):
     """One way to pay a contract of version 1."""
 
-    amount: Amount
 
-
-class ContractTerms(msgspec.Struct, frozen=True):
+class ContractTerms(Price, frozen=True, kw_only=True):
     """What the storefront must know of a contract (merchant API, ContractTerms)."""
 
     order_id: str
@@ -44,7 +53,6 @@ class ContractTerms(msgspec.Struct, frozen=True):
     refund_deadline: Time
     wire_transfer_deadline: Time
     version: int = 0
-    amount: Amount | None = None
     choices: list[Choice] = []
     merchant_pub: str | None = None
     fulfillment_url: str | None = None
@@ -67,7 +75,7 @@ class OrderUnknown(msgspec.Struct, frozen=True):
     """``GET private/orders/ID``: there is no such order (code 2005)."""
 
 
-class ProtoContract(msgspec.Struct, frozen=True):
+class ProtoContract(Price, frozen=True):
     """The contract terms of an order that nobody has claimed, as far as they are needed."""
 
     pay_deadline: Time | None = None
@@ -79,9 +87,21 @@ class Unpaid(msgspec.Struct, frozen=True):
     taler_pay_uri: str
     order_status_url: str
     already_paid_order_id: str | None = None
-    total_amount: Amount | None = None
+    total_amount: str | None = None
     pay_deadline: Time | None = None
     proto_contract_terms: ProtoContract | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no amount."""
+        if self.total_amount is not None:
+            Amount.parse(self.total_amount)
+
+    @property
+    def amount(self) -> Amount | None:
+        """What the order costs, if the backend tells."""
+        proto = self.proto_contract_terms
+        text = self.total_amount or (proto.amount if proto else None)
+        return Amount.parse(text) if text else None
 
     @property
     def deadline(self) -> int | None:
@@ -108,11 +128,11 @@ class Paid(msgspec.Struct, frozen=True):
     @property
     def amount(self) -> Amount | None:
         """What the contract cost: its amount, or that of the choice that was paid; None if it does not say."""
-        terms = self.contract_terms
-        if terms.version == 0:
-            return terms.amount
-        index = self.choice_index
-        return terms.choices[index].amount if index is not None and 0 <= index < len(terms.choices) else None
+        terms, index = self.contract_terms, self.choice_index
+        priced: Price | None = terms
+        if terms.version != 0:
+            priced = terms.choices[index] if index is not None and 0 <= index < len(terms.choices) else None
+        return Amount.parse(priced.amount) if priced and priced.amount is not None else None
 
 
 OrderStatus = Unpaid | Claimed | Paid | OrderUnknown

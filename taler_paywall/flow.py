@@ -48,8 +48,8 @@ from taler_paywall.taler_uri import PayUri
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
-#: How many of this browser's orders for one resource are asked for at the backend.
-MAX_ASKED = 3
+#: How many of this browser's orders for one resource are asked for at the backend: two tabs make two.
+MAX_ASKED = 2
 
 Flow = Generator[Op[Any], Any, Decision]
 
@@ -118,12 +118,11 @@ class _Checkout:
     def decide(self) -> Flow:
         """Run the steps. One replacement per request in all: no answer can make orders without end."""
         orders, name = self.visit.orders, self.offer.resource.name
-        for order in orders:
-            if payment := (yield from Recall(order.key(name))):
-                return self.grant(order, payment)  # 3
+        if orders and (payment := (yield from Recall(tuple(order.key(name) for order in orders)))):
+            return self.grant(next(order for order in orders if order.order_id == payment.order_id), payment)  # 3
         standing: list[Decision] = []
         unusable: list[Unusable] = []
-        for order in orders[:MAX_ASKED]:
+        for order in orders[: 1 if self.visit.buy_again else MAX_ASKED]:
             match (yield from self.check(order)):
                 case Grant() as grant:
                     return grant
@@ -204,7 +203,7 @@ class _Checkout:
         if 0 < deadline <= self.visit.now:
             return Unusable("expired")
         return PaymentRequired(
-            status.total_amount or (Amount.parse(order.price) if order.price else self.offer.amount),
+            status.amount or (Amount.parse(order.price) if order.price else self.offer.amount),
             replace(order, pay_deadline=deadline),
             self._status_url(status.order_status_url),
             self._pay_uri(status.taler_pay_uri, order),

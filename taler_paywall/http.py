@@ -55,10 +55,15 @@ class Request:
         return b", ".join(value for key, value in self.headers if key == name)
 
     @property
+    def app_path(self) -> str:
+        """The path as the application routes it."""
+        return without_root(self.path, self.root_path)
+
+    @property
     def target(self) -> str:
-        """The path and query as a URL holds them, for links of our own; the path is quoted anew."""
-        query = self.query.decode("latin-1")
-        return quote_path(self.path) + (f"?{query}" if query else "")
+        """The application's path, quoted anew, and the query: for links of our own."""
+        query = re.sub(r"[^!-~]", "", self.query.decode("latin-1"))
+        return quote_path(self.app_path) + (f"?{query}" if query else "")
 
     @property
     def is_navigation(self) -> bool:
@@ -99,6 +104,13 @@ class Response:
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes = b""
+
+
+def without_root(path: str, root_path: str) -> str:
+    """Return a path without the prefix that the application is mounted under, cut only between segments."""
+    if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in {"", "/"}:
+        return path[len(root_path) :] or "/"
+    return path
 
 
 def quote_path(path: str) -> str:

@@ -27,7 +27,7 @@ from taler_paywall.answers import (
     RefundGranted,
     Unpaid,
 )
-from taler_paywall.errors import BackendNonsense, BackendRejected, CodecError
+from taler_paywall.errors import BackendNonsense, BackendRejected
 from taler_paywall.http import quote_segment
 from taler_paywall.operations import BackendRequest, BackendResponse, Call, SessionId
 
@@ -183,15 +183,8 @@ def _error_code(response: BackendResponse) -> int:
 
 def _convert(answer: dict[str, Any], kind: type[T]) -> T:
     try:
-        return msgspec.convert(answer, kind, dec_hook=_decode_amount)
-    except (msgspec.ValidationError, CodecError) as exc:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as exc:
         # The text of the exception names the member and the types, never a value.
         msg = f"the answer is no {kind.__name__}: {exc}"
         raise BackendNonsense(msg) from None
-
-
-def _decode_amount(kind: type[Any], value: Any) -> Any:
-    if kind is Amount:
-        return Amount.parse(value)
-    msg = f"no decoder for {kind!r}"
-    raise NotImplementedError(msg)

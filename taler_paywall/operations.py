@@ -84,9 +84,9 @@ class Payment:
 
 @dataclass(frozen=True)
 class Recall(Op[Payment | None]):
-    """Look a payment up in the session-payment-cache (DD 07, step 3)."""
+    """Look in the session-payment-cache for the first of several payments that it holds (DD 07, step 3)."""
 
-    key: PaymentKey
+    keys: tuple[PaymentKey, ...]
 
 
 @dataclass(frozen=True)

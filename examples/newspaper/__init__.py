@@ -1,0 +1,1 @@
+"""The Ledger: a small newspaper that sells its articles with GNU Taler."""

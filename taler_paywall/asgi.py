@@ -1,0 +1,150 @@
+"""The paywall as pure ASGI middleware: it buffers nothing and rebuilds nothing of the application's answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any, Unpack
+
+from taler_paywall.cache import MemoryCache
+from taler_paywall.config import Options, RuleList, resolve
+from taler_paywall.drive import aperform, arun
+from taler_paywall.http import Request, Response
+from taler_paywall.local_sandbox import LocalSandbox, play_key
+from taler_paywall.paywall import MAX_FORM, Granted, Paywall
+from taler_paywall.transport import HttpBackend
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("taler_paywall")
+
+
+class PaywallMiddleware:
+    """Ask for a payment with GNU Taler before the application answers.
+
+    Args:
+        app: any ASGI application.
+        rules: what is sold: a list of `taler_paywall.Rule`, or ``{pattern: price}``; the first that matches wins.
+        options: see `taler_paywall.config.Options` and the README; ``backend``, ``token``, ``secret_key`` and
+            ``public_url`` may come from the environment (``TALER_PAYWALL_BACKEND`` and so on).
+
+    Raises:
+        ConfigError: every mistake in the configuration, each with its fix.
+    """
+
+    def __init__(self, app: ASGIApp, rules: RuleList, **options: Unpack[Options]) -> None:
+        self.app = app
+        self._settings = settings = resolve(rules, options)
+        self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
+        sandbox = LocalSandbox(settings.sandbox_port) if settings.sandbox_port is not None else None
+        token = sandbox.token if sandbox else settings.token or ""
+        self._backend = HttpBackend(settings.backend, settings.backend_public_url, token)
+        self._perform = partial(aperform, backend=self._backend, cache=MemoryCache())
+        if sandbox and settings.enabled:
+            _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
+        if not settings.enabled:
+            _log.warning("the paywall is switched off: everything is free (enabled=False)")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, answer it, or let it pass once it is paid."""
+        if scope["type"] == "lifespan":
+            return await self.app(scope, receive, self._closing(send))
+        if not self._settings.enabled:
+            return await self.app(scope, receive, send)
+        paywall = self._paywall or self._open_on_loopback(scope)
+        if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
+            return await self.app(scope, receive, send)
+        request = request_of(scope)
+        answer = await self._answer(paywall, request, receive)
+        if answer is None:
+            return await self.app(scope, receive, send)
+        if isinstance(answer, Response):
+            return await respond(answer, scope, send)
+        paid_scope = {**scope, "taler_paywall": answer.payment}
+        return await self.app(paid_scope, receive, _granting(send, answer))
+
+    async def _answer(self, paywall: Paywall, request: Request, receive: Receive) -> Granted | Response | None:
+        """Run one request through the flow; whatever breaks in it, nothing is given away."""
+        try:
+            body = await _read_form(receive) if paywall.is_form(request) else b""
+            case = paywall.begin(request, body)
+            if case is None or isinstance(case, Response):
+                return case
+            return paywall.finish(case, await arun(case.flow, self._perform))
+        except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
+            return paywall.failed(request)
+
+    def _open(self, public_url: str) -> Paywall:
+        return Paywall(self._settings, self._settings.secret_keys or (play_key(),), public_url)
+
+    def _open_on_loopback(self, scope: Scope) -> Paywall:
+        """Open the paywall of a site on play money that was not told its address: it is the server's own, loopback."""
+        _, port = scope.get("server") or ("", None)
+        host = "127.0.0.1"
+        for name, value in scope.get("headers", ()):
+            # Only the spelling of loopback is taken from the request: cookies do not cross from one to the other.
+            if name == b"host" and value.partition(b":")[0] == b"localhost":
+                host = "localhost"
+        self._paywall = self._open(f"http://{host}{f':{port}' if port else ''}")
+        return self._paywall
+
+    def _closing(self, send: Send) -> Send:
+        """Close the connections to the backend when the application has shut down."""
+
+        async def closing(message: Message) -> None:
+            if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+                await self._backend.aclose()
+            await send(message)
+
+        return closing
+
+
+def request_of(scope: Scope) -> Request:
+    """Return what the paywall may know of an ASGI request; optional members of the scope may be missing."""
+    return Request(
+        method=scope.get("method", "GET"),
+        path=scope["path"],
+        raw_path=scope.get("raw_path"),
+        root_path=scope.get("root_path", ""),
+        query=scope.get("query_string", b""),
+        headers=[(name.lower(), value) for name, value in scope.get("headers", ())],
+        websocket=scope["type"] == "websocket",
+    )
+
+
+async def respond(response: Response, scope: Scope, send: Send) -> None:
+    """Send an answer of the paywall's own; a websocket gets it before it is accepted, or is closed."""
+    kind = "http.response"
+    if scope["type"] == "websocket":
+        if "websocket.http.response" not in (scope.get("extensions") or {}):
+            return await send({"type": "websocket.close", "code": 1008, "reason": "payment required"})
+        kind = "websocket.http.response"
+    await send({"type": f"{kind}.start", "status": response.status, "headers": list(response.headers)})
+    return await send({"type": f"{kind}.body", "body": response.body})
+
+
+def _granting(send: Send, granted: Granted) -> Send:
+    """Add the headers of a granted answer; every other message passes as it is."""
+
+    async def granting(message: Message) -> None:
+        if message["type"] in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
+            message = {**message, "headers": granted.headers(message.get("headers", ()))}
+        await send(message)
+
+    return granting
+
+
+async def _read_form(receive: Receive) -> bytes | None:
+    """Read the body of a form of ours, None if it is too long."""
+    body = b""
+    while len(body) <= MAX_FORM:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body if len(body) <= MAX_FORM else None
+    return None

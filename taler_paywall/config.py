@@ -1,0 +1,262 @@
+"""The paywall's options: checked at construction, all at once, each mistake with its fix. Nothing here does I/O."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypedDict
+from urllib.parse import urlsplit
+
+from taler_paywall import crockford
+from taler_paywall.errors import CodecError, ConfigError
+from taler_paywall.http import Request
+from taler_paywall.resource import Price, Rule
+from taler_paywall.rulecheck import problems_of, rules_of
+
+DEFAULT_SANDBOX_PORT = 9966
+MIN_KEY_BYTES = 32
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_SANDBOX = re.compile(r"sandbox:(\d{0,5})\Z")
+_TOKEN = re.compile(r"secret-token:[!-~]+\Z")
+
+RuleList = Sequence[Rule] | Mapping[str, Price]
+Seconds = float | timedelta
+
+
+class Options(TypedDict, total=False):
+    """The keywords of ``PaywallMiddleware``; `resolve` knows their defaults and the README explains them."""
+
+    backend: str | None
+    token: str | None
+    secret_key: str | bytes | Sequence[str | bytes] | None
+    public_url: str | None
+    backend_public_url: str | None
+    refund_delay: Seconds
+    cookie_max_age: Seconds
+    recheck_after: Seconds
+    unpaid: Literal["redirect"]
+    price_policy: Literal["honour", "current"]
+    cors_origins: Sequence[str]
+    exempt: Callable[[Request], bool] | None
+    merchant_pub: str | None
+    prefix: str
+    enabled: bool
+    allow_play_money: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that was configured, checked.
+
+    Args:
+        rules: in order.
+        backend: base URL of the merchant instance, with a slash at the end.
+        backend_public_url: the same instance as wallets see it.
+        token: access token, None with the sandbox, which has its own.
+        secret_keys: oldest first; empty with the sandbox, which has its own.
+        public_url: of the site, no slash at the end; None: the sandbox's site on loopback, known when it is asked.
+        sandbox_port: port of the play backend, None with a real one.
+        refund_delay: in seconds.
+        cookie_max_age: in seconds.
+        recheck_after: in seconds.
+        price_policy: whether an order keeps the price that was asked for.
+        cors_origins: which origins may read the paywall's own answers.
+        exempt: requests for which nothing is asked.
+        merchant_pub: key of the instance.
+        prefix: of the reserved paths, no slash at the end.
+        enabled: whether anything is asked at all.
+    """
+
+    rules: tuple[Rule, ...]
+    backend: str
+    backend_public_url: str
+    token: str | None
+    secret_keys: tuple[bytes, ...]
+    public_url: str | None
+    sandbox_port: int | None
+    refund_delay: int
+    cookie_max_age: int
+    recheck_after: float
+    price_policy: Literal["honour", "current"]
+    cors_origins: frozenset[str]
+    exempt: Callable[[Request], bool] | None
+    merchant_pub: str | None
+    prefix: str
+    enabled: bool
+
+    def __repr__(self) -> str:
+        """Never show the token and the keys."""
+        return f"<Settings of {self.public_url} at {self.backend}, {len(self.rules)} rules>"
+
+
+def resolve(rules: RuleList, options: Options, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Check the options and fill in the environment and the defaults (design, section 3).
+
+    Args:
+        rules: a list of rules, or ``{pattern: price}``.
+        options: the keywords that were given.
+        environ: where ``TALER_PAYWALL_BACKEND``, ``_TOKEN``, ``_SECRET_KEY`` and ``_PUBLIC_URL`` are looked for.
+
+    Raises:
+        ConfigError: every mistake, each with its fix.
+    """
+    return _Resolver(options, environ).settings(rules_of(rules))
+
+
+class _Resolver:
+    """Collects mistakes while it reads one option after another."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
+        self.options: Mapping[str, Any] = options
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def settings(self, rules: list[Rule]) -> Settings:
+        enabled = bool(self.options.get("enabled", True))
+        if enabled:
+            self.problems += problems_of(rules)
+        backend, sandbox_port = self.backend()
+        real = sandbox_port is None
+        settings = Settings(
+            rules=tuple(rules),
+            backend=backend,
+            backend_public_url=self.url("backend_public_url", slash=True) or backend,
+            token=self.token() if real else None,
+            secret_keys=self.secret_keys(required=real),
+            public_url=self.public_url(required=real),
+            sandbox_port=sandbox_port,
+            refund_delay=int(self.seconds("refund_delay", 3600, least=0)),
+            cookie_max_age=int(self.seconds("cookie_max_age", 400 * 86_400, least=60)),
+            recheck_after=self.seconds("recheck_after", 60, least=0),
+            price_policy=self.one_of("price_policy", "honour", "current"),
+            cors_origins=frozenset(self.origins(self.options.get("cors_origins", ()))),
+            exempt=self.options.get("exempt"),
+            merchant_pub=self.merchant_pub(),
+            prefix=self.prefix(),
+            enabled=enabled,
+        )
+        self.one_of("unpaid", "redirect")
+        if self.problems and enabled:
+            raise ConfigError(self.problems)
+        return settings
+
+    def given(self, name: str) -> Any:
+        """Return an option, from the environment if it was not given as a keyword."""
+        value = self.options.get(name)
+        return (self.environ.get(f"TALER_PAYWALL_{name.upper()}") or None) if value is None else value
+
+    def backend(self) -> tuple[str, int | None]:
+        backend = self.given("backend")
+        if backend is None:
+            self.problems.append(
+                "backend is missing: the base URL of your merchant instance, or 'sandbox:' to try with play money "
+                "(environment: TALER_PAYWALL_BACKEND)"
+            )
+            return "", None
+        if match := _SANDBOX.match(str(backend)):
+            port = int(match[1] or DEFAULT_SANDBOX_PORT)
+            if not 0 < port < 65_536:  # noqa: PLR2004 - the range of ports
+                self.problems.append(f"backend: {port} is no port")
+            return f"http://127.0.0.1:{port}/", port
+        return self.checked_url("backend", backend, slash=True), None
+
+    def token(self) -> str | None:
+        token = self.given("token")
+        if token is None:
+            self.problems.append(
+                "token is missing: the access token of the instance (environment: TALER_PAYWALL_TOKEN)"
+            )
+        elif not isinstance(token, str) or not _TOKEN.match(token):
+            # The value itself is a secret.
+            self.problems.append("token begins with 'secret-token:' (without 'Bearer') and has no blanks")
+        return None if token is None else str(token)
+
+    def secret_keys(self, *, required: bool) -> tuple[bytes, ...]:
+        given = self.given("secret_key")
+        if given is None:
+            if required:
+                self.problems.append(
+                    "secret_key is missing: 32 random bytes or more, the same in all workers, for example from python "
+                    "-c 'import secrets; print(secrets.token_urlsafe(32))' (environment: TALER_PAYWALL_SECRET_KEY)"
+                )
+            return ()
+        from_environment = self.options.get("secret_key") is None
+        listed: Iterable[Any] = given.split() if from_environment else given
+        if isinstance(listed, str | bytes):
+            listed = [listed]
+        keys = tuple(key.encode() if isinstance(key, str) else key for key in listed if isinstance(key, str | bytes))
+        if not keys or any(len(key) < MIN_KEY_BYTES or len(set(key)) < MIN_KEY_BYTES // 4 for key in keys):
+            self.problems.append("secret_key: every key is at least 32 random bytes; one is too short or too uniform")
+        return keys
+
+    def public_url(self, *, required: bool) -> str | None:
+        url = self.url("public_url", slash=False)
+        if url is None and required:
+            self.problems.append(
+                "public_url is missing: where readers find this site, for example https://news.example "
+                "(environment: TALER_PAYWALL_PUBLIC_URL)"
+            )
+        if url and not required and urlsplit(url).hostname not in LOOPBACK and not self.options.get("allow_play_money"):
+            self.problems.append(
+                f"public_url {url} with backend='sandbox:' would sell for play money; configure a real backend, or set "
+                "allow_play_money=True"
+            )
+        return url
+
+    def url(self, name: str, *, slash: bool) -> str | None:
+        value = self.given(name)
+        return None if value is None else self.checked_url(name, value, slash=slash)
+
+    def checked_url(self, name: str, value: Any, *, slash: bool) -> str:
+        """Return an http(s) URL with a lower-case host, and with or without a slash at the end."""
+        text = str(value)
+        try:
+            url = urlsplit(text)
+            plain = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+        except ValueError:
+            plain = False
+        if not plain or "@" in url.netloc or url.query or url.fragment or not (text.isascii() and text.isprintable()):
+            self.problems.append(f"{name} is no plain http or https URL (no user name, query or fragment)")
+            return text
+        bare = f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}"
+        return f"{bare}/" if slash else bare
+
+    def seconds(self, name: str, default: float, *, least: float) -> float:
+        value = self.options.get(name, default)
+        seconds = value.total_seconds() if isinstance(value, timedelta) else value
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds < 2**31:
+            self.problems.append(f"{name} is a number of seconds or a timedelta, at least {least:g}")
+            return default
+        return seconds
+
+    def one_of(self, name: str, *choices: str) -> Any:
+        value = self.options.get(name, choices[0])
+        if value not in choices:
+            self.problems.append(f"{name} is {' or '.join(map(repr, choices))}, not {value!r}")
+        return value
+
+    def origins(self, given: Any) -> Iterable[str]:
+        for origin in [given] if isinstance(given, str) else given:
+            url = urlsplit(str(origin))
+            if url.scheme not in {"http", "https"} or not url.netloc or url.path or url.query:
+                self.problems.append(f"cors_origins: {origin!r} is no origin such as 'https://app.example'")
+            yield str(origin)
+
+    def merchant_pub(self) -> str | None:
+        value: str | None = self.options.get("merchant_pub")
+        if value is not None:
+            try:
+                return crockford.encode(crockford.decode(value, 32))
+            except CodecError as exc:
+                self.problems.append(f"merchant_pub is no public key: {exc}")
+        return value
+
+    def prefix(self) -> str:
+        prefix = str(self.options.get("prefix", "/.well-known/taler-paywall")).rstrip("/")
+        if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", prefix):
+            self.problems.append("prefix is a path of plain segments, such as /.well-known/taler-paywall")
+        return prefix

@@ -1,0 +1,88 @@
+"""The two drivers of the payment flow: the only code that exists twice.
+
+A driver knows no operation by name. It gives each to ``perform``, sends the answer back, and throws a failure into the
+flow, because a failure is an answer too; any other exception is a bug and surfaces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from functools import partial
+from typing import Any, Protocol
+
+from taler_paywall.cache import MemoryCache
+from taler_paywall.decision import Decision
+from taler_paywall.errors import BackendError
+from taler_paywall.flow import Flow
+from taler_paywall.operations import BackendRequest, BackendResponse, Call, Forget, Op, Recall, Remember
+
+
+class Backend(Protocol):
+    """Sends requests to the merchant backend, blocking; raises `BackendError`."""
+
+    def send(self, request: BackendRequest) -> BackendResponse: ...  # noqa: D102
+
+
+class AsyncBackend(Protocol):
+    """Sends requests to the merchant backend; raises `BackendError`."""
+
+    async def send(self, request: BackendRequest) -> BackendResponse: ...  # noqa: D102
+
+
+def run(flow: Flow, perform: Callable[[Op[Any]], Any]) -> Decision:
+    """Run a flow to its decision, blocking."""
+    resume: Callable[[], Op[Any]] = partial(next, flow)
+    with closing(flow):
+        while True:
+            try:
+                op = resume()
+            except StopIteration as stop:
+                decision: Decision = stop.value
+                return decision
+            try:
+                resume = partial(flow.send, perform(op))
+            except BackendError as exc:
+                resume = partial(flow.throw, exc)
+
+
+async def arun(flow: Flow, perform: Callable[[Op[Any]], Awaitable[Any]]) -> Decision:
+    """Run a flow to its decision, awaiting."""
+    resume: Callable[[], Op[Any]] = partial(next, flow)
+    with closing(flow):
+        while True:
+            try:
+                op = resume()
+            except StopIteration as stop:
+                decision: Decision = stop.value
+                return decision
+            try:
+                resume = partial(flow.send, await perform(op))
+            except BackendError as exc:
+                resume = partial(flow.throw, exc)
+
+
+def perform(op: Op[Any], backend: Backend, cache: MemoryCache) -> Any:
+    """Perform one operation, blocking."""
+    if isinstance(op, Call):
+        return op.parse(backend.send(op.request))
+    return _perform_cached(op, cache)
+
+
+async def aperform(op: Op[Any], backend: AsyncBackend, cache: MemoryCache) -> Any:
+    """Perform one operation, awaiting."""
+    if isinstance(op, Call):
+        return op.parse(await backend.send(op.request))
+    return _perform_cached(op, cache)
+
+
+def _perform_cached(op: Op[Any], cache: MemoryCache) -> Any:
+    match op:
+        case Recall():
+            return cache.get(op.keys)
+        case Remember():
+            return cache.put(op.key, op.payment, op.seconds)
+        case Forget():
+            return cache.forget(op.key)
+        case _:
+            raise TypeError(f"no way to perform {op!r}")

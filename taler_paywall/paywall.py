@@ -1,0 +1,274 @@
+"""One site's paywall: from a request to the flow, from the decision to the answer. It wires, and decides nothing."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+
+from taler_paywall.config import Settings
+from taler_paywall.decision import Decision, Grant, PaymentRequired, Refused, Unavailable
+from taler_paywall.flow import Flow, Visit, payment_flow
+from taler_paywall.gate import Gate
+from taler_paywall.http import Header, Request, Response, belongs, granted_headers
+from taler_paywall.offer import Offer, Storefront
+from taler_paywall.operations import Payment
+from taler_paywall.pages import PLAY_MONEY, Pages
+from taler_paywall.resource import Resource, Rule
+from taler_paywall.session import MAX_PAGE, Cookies, Jar, Keys, Order
+
+#: Bytes of a form of ours.
+MAX_FORM = 4096
+
+_log = logging.getLogger("taler_paywall")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request for one resource, on its way from the flow to the answer.
+
+    Args:
+        request: as it came; for a form of ours, the request for the page that it names.
+        offer: what is asked for.
+        jar: what the cookies say.
+        secret: of the browser's session, fresh if it had none.
+        now: seconds since 1970.
+        flow: to be driven.
+        reorder: whether a form asked to buy.
+    """
+
+    request: Request
+    offer: Offer
+    jar: Jar
+    secret: str
+    now: int
+    flow: Flow
+    reorder: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The application may answer.
+
+    Args:
+        payment: for the application to read.
+        cookies: ``Set-Cookie`` values to add to its answer.
+        extra: further headers to add.
+    """
+
+    payment: Payment
+    cookies: tuple[bytes, ...]
+    extra: tuple[Header, ...]
+
+    def headers(self, headers: Iterable[Header]) -> list[Header]:
+        """Return the application's headers as those of a private answer."""
+        return [*granted_headers(headers, self.cookies), *self.extra]
+
+
+class Paywall:
+    """Everything about one site that lasts longer than a request.
+
+    Args:
+        settings: checked options.
+        secret_keys: oldest first.
+        public_url: of the site.
+    """
+
+    def __init__(self, settings: Settings, secret_keys: tuple[bytes, ...], public_url: str) -> None:
+        self._settings = settings
+        self._gate = Gate(settings.rules)
+        self._prefix = settings.prefix + "/"
+        keys = Keys(secret_keys, f"{public_url} {settings.backend_public_url}")
+        self._cookies = Cookies(keys, secure=public_url.startswith("https:"), max_age=settings.cookie_max_age)
+        self._keys = keys
+        self._pages = Pages(settings, public_url)
+        self._storefront = Storefront(
+            public_url=public_url,
+            merchant_base_url=settings.backend_public_url,
+            keys=keys,
+            refund_delay=settings.refund_delay,
+            recheck_after=settings.recheck_after,
+            merchant_pub=settings.merchant_pub,
+        )
+
+    def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
+        """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""
+        return self._gate.concerns(path, raw_path, root_path) or self._prefix in path
+
+    def begin(self, request: Request, body: bytes | None = b"") -> Case | Response | None:
+        """Open the case of a request; None: the paywall has nothing to do with it; a response: there is no case.
+
+        Args:
+            request: that `concerns` did not let pass.
+            body: of a form of ours, None if it is longer than `MAX_FORM`.
+        """
+        if self.is_form(request):
+            return self._reorder(request, body)
+        if request.app_path.startswith(self._prefix):
+            return self._reserved(request)
+        found = self._gate.find(request)
+        if isinstance(found, Refused):
+            return self._refuse(request, found)
+        if found is None:
+            return None
+        if self._settings.exempt and self._settings.exempt(request):
+            return None
+        if self._is_preflight(request):
+            return self._pages.preflight(request)
+        offer = self._offer(*found)
+        return self._case(request, offer) if offer else None
+
+    def finish(self, case: Case, decision: Decision) -> Granted | Response:
+        """Turn a decision into an answer, with the cookies that this request's own orders need."""
+        self._report(case, decision)
+        cookies = tuple(self._set_cookies(case, decision))
+        if isinstance(decision, Grant):
+            if not (decision.page or case.reorder):
+                extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
+                return Granted(decision.payment, cookies, extra)
+            page = decision.page or case.request.target
+            response = self._pages.redirect(303, self._storefront.public_url + page, case.request)
+        elif case.reorder and isinstance(decision, PaymentRequired):
+            response = self._pages.redirect(303, decision.order_status_url, case.request)
+        else:
+            response = self._pages.respond(case.request, decision, case.offer)
+        return replace(response, headers=(*response.headers, *((b"set-cookie", cookie) for cookie in cookies)))
+
+    def failed(self, request: Request) -> Response:
+        """Answer a request whose case broke, in our code or in the site's callables: closed, and in the log."""
+        _log.exception("unknown reason=internal-error path=%r", request.path)
+        return self._pages.respond(request, Unavailable("internal-error", ""), None)
+
+    def is_form(self, request: Request) -> bool:
+        """Tell whether the body belongs to the paywall."""
+        return request.method == "POST" and request.app_path == f"{self._prefix}reorder" and not request.websocket
+
+    def _offer(self, rule: Rule, resource: Resource) -> Offer | None:
+        """Return what is sold, None if the site says that it is free or does not exist."""
+        amount = rule.price_of(resource)
+        if amount is None:
+            return None
+        current = self._settings.price_policy == "current"
+        if current:
+            resource = replace(resource, name=f"{resource.name} for {amount}")
+        page = rule.page_of(resource, marked=current)
+        return Offer(resource, amount, rule.summary_of(resource), self._storefront.public_url + page)
+
+    def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case:
+        now = int(time.time())
+        jar = self._cookies.read(request.headers, offer.resource.tag, now)
+        secret = jar.secret or secrets.token_urlsafe(16)
+        navigation = request.method == "GET" and (request.is_navigation or reorder)
+        page = request.target if navigation and len(request.target) <= MAX_PAGE else ""
+        visit = Visit(
+            orders=jar.orders,
+            new_session=self._keys.session_id(secret),
+            page=page,
+            now=now,
+            may_order=reorder or request.may_order,
+            buy_again=reorder,
+            lost_cookies=jar.secret is None and not jar.orders and self._came_from_backend(request),
+        )
+        return Case(request, offer, jar, secret, now, payment_flow(self._storefront, visit, offer), reorder)
+
+    def _came_from_backend(self, request: Request) -> bool:
+        """Tell whether a browser was led here by the backend's page; both on one host cannot be told apart."""
+        referer = request.header(b"referer").decode("latin-1")
+        backend = self._settings.backend_public_url
+        return request.is_navigation and belongs(referer, backend) and not belongs(self._storefront.public_url, backend)
+
+    def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
+        """Yield cookies only for what this very request made, found or used up; never one that deletes another's."""
+        order: Order | None = getattr(decision, "order", None)
+        if order is None:
+            return
+        known = any(order.order_id == theirs.order_id for theirs in case.jar.orders)
+        if isinstance(decision, Grant) and decision.page:
+            order, known = msgspec.structs.replace(order, page=""), False
+        renewed = isinstance(decision, Grant) and case.request.is_navigation
+        if known and not (renewed and self._cookies.renewal_due(order, case.now)):
+            return
+        if order.session_id == self._keys.session_id(case.secret) and (known or case.jar.secret is None):
+            yield self._cookies.session_cookie(case.secret, case.now)
+        yield from self._cookies.order_cookies(case.request.headers, msgspec.structs.replace(order, issued=case.now))
+
+    def _reserved(self, request: Request) -> Response:
+        name = request.app_path.removeprefix(self._prefix)
+        if name == "static/style.css" and request.method in {"GET", "HEAD"}:
+            return self._pages.style(request)
+        known = name in {"static/style.css", "reorder"}
+        return self._refuse(request, Refused(405, "method") if known else Refused(404, "unknown-path"))
+
+    def _reorder(self, request: Request, body: bytes | None) -> Case | Response:
+        """Open the case of "buy" and "buy again": a form of this very site that names a page of it."""
+        if not self._is_own(request):
+            return self._refuse(request, Refused(403, "foreign-form"))
+        if body is None:
+            return self._refuse(request, Refused(413, "body-too-long"))
+        form = _form(request, body)
+        target = form.get("page", "")
+        if not target.startswith("/") or target.startswith("//") or not target.isascii() or not target.isprintable():
+            return self._refuse(request, Refused(400, "malformed-form"))
+        url = urlsplit(target)
+        asked = replace(
+            request,
+            method=form.get("method", "GET"),
+            path=unquote(url.path),
+            raw_path=url.path.encode(),
+            root_path="",
+            query=url.query.encode(),
+        )
+        found = self._gate.find(asked)
+        offer = self._offer(*found) if isinstance(found, tuple) else None
+        if offer is None:
+            return self._refuse(request, found if isinstance(found, Refused) else Refused(404, "not-for-sale"))
+        return self._case(asked, offer, reorder=True)
+
+    def _is_own(self, request: Request) -> bool:
+        """Tell whether a form was sent by this site's own pages (design, section 7)."""
+        public = urlsplit(self._storefront.public_url)
+        origin = request.header(b"origin").decode("latin-1")
+        if origin:
+            return origin == f"{public.scheme}://{public.netloc}"
+        return request.header(b"sec-fetch-site") == b"same-origin"
+
+    def _is_preflight(self, request: Request) -> bool:
+        origin = request.header(b"origin").decode("latin-1")
+        asked = request.header(b"access-control-request-method")
+        return request.method == "OPTIONS" and bool(asked) and origin in self._settings.cors_origins
+
+    def _refuse(self, request: Request, refused: Refused) -> Response:
+        _log.info("refused reason=%s path=%r", refused.reason, request.path)
+        return self._pages.respond(request, refused, None)
+
+    def _report(self, case: Case, decision: Decision) -> None:
+        """Write one line about every refusal and every failure of the backend; never a cookie, token or URL."""
+        name = case.offer.resource.name
+        match decision:
+            case Grant():
+                return
+            case Unavailable(reason=reason, detail=detail):
+                _log.warning("unknown reason=%s resource=%r detail=%r", reason, name, detail)
+            case _:
+                order: Order | None = getattr(decision, "order", None)
+                reason = getattr(decision, "reason", type(decision).__name__)
+                _log.info("refused reason=%s resource=%r order=%s", reason, name, order.order_id if order else None)
+
+
+def _form(request: Request, body: bytes) -> dict[str, str]:
+    """Return the fields of a form, or the members of a JSON object; what cannot be read has none."""
+    try:
+        if request.header(b"content-type").startswith(b"application/json"):
+            fields: Any = json.loads(body)
+        else:
+            fields = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
+    except (ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in fields.items() if isinstance(v, str)} if isinstance(fields, dict) else {}

@@ -1,0 +1,168 @@
+"""What can be wrong with a list of rules, found when the site starts and not when the first reader comes."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Iterator, Mapping, Sequence
+
+from taler_paywall.amount import Amount
+from taler_paywall.errors import CodecError
+from taler_paywall.http import UNSAFE_METHODS
+from taler_paywall.path import is_plain
+from taler_paywall.resource import Price, Rule, Rules, resource_of
+
+_PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
+#: Query keys that the fulfillment URL uses itself.
+_RESERVED_KEYS = frozenset({"again", "resource"})
+
+
+def rules_of(rules: Sequence[Rule] | Mapping[str, Price]) -> list[Rule]:
+    """Return the rules of a list, or of a short form ``{pattern: price}``."""
+    if isinstance(rules, Mapping):
+        return [Rule(pattern, price) for pattern, price in rules.items()]
+    return list(rules)
+
+
+def problems_of(rules: Sequence[Rule]) -> Iterator[str]:
+    """Yield every mistake in a list of rules, each with its fix."""
+    if not rules:
+        yield "there is no rule: name at least one path that is sold, or set enabled=False"
+    broken = False
+    for rule in rules:
+        if not isinstance(rule, Rule):
+            yield f"{rule!r} is no Rule: write Rule(pattern, price)"
+            broken = True
+            continue
+        for problem in (
+            *_pattern_problems(rule),
+            *_price_problems(rule),
+            *_page_problems(rule),
+            *_summary_problems(rule),
+        ):
+            yield f"rule {_text(rule)}: {problem}"
+            broken = True
+    if not broken:
+        yield from _order_problems(rules)
+
+
+def _text(rule: Rule) -> str:
+    return repr(rule.pattern.pattern if isinstance(rule.pattern, re.Pattern) else rule.pattern)
+
+
+def _pattern_problems(rule: Rule) -> Iterator[str]:
+    if isinstance(rule.pattern, re.Pattern):
+        if not isinstance(rule.pattern.pattern, str):
+            yield "the expression is for bytes; compile a text"
+        return
+    if not isinstance(rule.pattern, str):
+        yield "a pattern is a text or a compiled regular expression"
+        return
+    if not rule.path.startswith("/"):
+        yield "a pattern begins with a slash, optionally after a method and a blank"
+        return
+    if rule.method and rule.method not in {*UNSAFE_METHODS, "GET"}:
+        yield "the method is one of GET, POST, PUT, PATCH and DELETE; a GET rule covers HEAD, OPTIONS and all others"
+    segments = [segment for segment in rule.segments if not _PART.match(segment) and segment != "*"]
+    if any(mark in segment for segment in segments for mark in "{}*"):
+        yield "{name} and * stand for a whole segment; write a regular expression for less"
+    elif rule.path != "/" and not is_plain("/" + "/".join(segment or "x" for segment in segments), None):
+        yield "the pattern is compared with decoded paths: no %XX, //, dot segments, ?, #, ; or \\"
+    if "" in rule.segments[:-1]:
+        yield "there is an empty segment (//)"
+    if len(set(rule.names)) < len(rule.names):
+        yield "a name stands twice"
+
+
+def _price_problems(rule: Rule) -> Iterator[str]:
+    if rule.price is None or callable(rule.price):
+        return
+    try:
+        amount = rule.price if isinstance(rule.price, Amount) else Amount.parse(rule.price)
+    except CodecError as exc:
+        yield f"the price is no amount such as 'KUDOS:0.5': {exc}"
+        return
+    if amount.is_zero:
+        yield "the price is zero; price=None makes the path free"
+
+
+def _page_problems(rule: Rule) -> Iterator[str]:
+    if any(key in _RESERVED_KEYS for key in rule.query):
+        yield f"the query keys {sorted(_RESERVED_KEYS)} are used by the paywall itself"
+    if rule.price is None:
+        return
+    if rule.page:
+        if not rule.page.startswith("/") or "?" in rule.page or "#" in rule.page:
+            yield "page is a path of this site, without a query"
+        elif unknown := set(re.findall(r"\{([^}]*)\}", rule.page)) - set(rule.names):
+            yield f"the page names {sorted(unknown)}, which the pattern does not"
+    elif isinstance(rule.pattern, re.Pattern):
+        yield "a regular expression needs page=: where the reader returns to after paying"
+    elif rule.method in UNSAFE_METHODS:
+        yield f"a rule of {rule.method} needs page=: where the reader returns to after paying"
+    elif "*" in rule.segments[:-1]:
+        yield "a pattern with * in the middle needs page=: where the reader returns to after paying"
+
+
+def _summary_problems(rule: Rule) -> Iterator[str]:
+    if not isinstance(rule.summary, str):
+        return
+    try:
+        names = {name for _, name, _, _ in string.Formatter().parse(rule.summary) if name is not None}
+    except ValueError as exc:
+        yield f"the summary is no format text: {exc}"
+        return
+    if unknown := names - set(rule.names):
+        yield f"the summary names {sorted(unknown)}, which the pattern does not"
+
+
+def _order_problems(rules: Sequence[Rule]) -> Iterator[str]:
+    """Yield what is wrong between rules that are right by themselves."""
+    compiled = Rules(rules)
+    for index, rule in enumerate(rules):
+        for earlier in rules[:index]:
+            if _covers(earlier, rule):
+                yield f"rule {_text(rule)} is never reached: {_text(earlier)} before it covers it; change their order"
+                break
+        else:
+            if rule.price is not None and (owner := _owner_of_page(compiled, rule)) not in {None, rule}:
+                yield (
+                    f"rule {_text(rule)}: its page is sold by {_text(owner or rule)}, so that its readers would be "
+                    "asked to pay that one too; give it another page="
+                )
+
+
+def _owner_of_page(rules: Rules, rule: Rule) -> Rule | None:
+    """Return the rule that sells the page of a rule's resources."""
+    example = resource_of(rule, dict.fromkeys(rule.names, "0"))
+    found = rules.resource("GET", rule.page_of(example).partition("?")[0], b"")
+    return found[0] if isinstance(found, tuple) else None
+
+
+def _covers(earlier: Rule, later: Rule) -> bool:
+    """Tell whether every request that the later rule matches is matched by the earlier one."""
+    if earlier.method not in {None, later.method}:
+        return False
+    if isinstance(earlier.pattern, re.Pattern) or isinstance(later.pattern, re.Pattern):
+        return earlier.pattern == later.pattern
+    mine, theirs = _canonical(earlier), _canonical(later)
+    for position, segment in enumerate(mine):
+        if segment == "*" and position == len(mine) - 1:
+            return True
+        if position >= len(theirs):
+            return False
+        tail = theirs[position] == "*" and position == len(theirs) - 1
+        wild = segment == "*" or bool(_PART.match(segment))
+        if tail or not (wild or segment == theirs[position]):
+            return False
+    return len(mine) == len(theirs)
+
+
+def _canonical(rule: Rule) -> list[str]:
+    """Return the segments as they are compared: case and a slash at the end count for free rules only."""
+    segments = list(rule.segments)
+    if rule.price is None:
+        return segments
+    if segments[-1] == "":
+        del segments[-1]
+    return [segment if _PART.match(segment) else segment.casefold() for segment in segments]

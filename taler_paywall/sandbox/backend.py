@@ -1,0 +1,112 @@
+"""The merchant behind the endpoints: instances with their keys, the state, the clock."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+
+from taler_paywall import contract, crockford
+from taler_paywall.sandbox.bell import Bell
+from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.store import Store
+
+#: The instance that is served without a prefix.
+DEFAULT_INSTANCE: Final = "default"
+
+#: There is no exchange, but contracts must name one. The domain can never exist (RFC 2606), and the key
+#: is no secret: nothing depends on what it signs.
+EXCHANGE_URL: Final = "https://exchange.sandbox.invalid/"
+EXCHANGE_SEED: Final = hashlib.sha256(b"taler_paywall sandbox: play exchange").digest()
+EXCHANGE_PUB: Final = crockford.encode(contract.public_key(EXCHANGE_SEED))
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One merchant of the backend (merchant API, instances).
+
+    Args:
+        seed: its private key.
+        token: what its owner sends as bearer token.
+    """
+
+    name: str
+    seed: bytes = field(repr=False)
+    token: str = field(repr=False)
+
+    @property
+    def public_key(self) -> str:
+        """The merchant_pub of its contracts."""
+        return crockford.encode(contract.public_key(self.seed))
+
+    @property
+    def path(self) -> str:
+        """Its part of URLs below the root."""
+        return "" if self.name == DEFAULT_INSTANCE else f"instances/{self.name}/"
+
+
+class Backend:
+    """All that the endpoints share.
+
+    Args:
+        store: the state.
+        currency: the only one.
+        tokens: the bearer token of each instance.
+        now: the clock, in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        currency: str,
+        tokens: dict[str, str],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.store = store
+        self.currency = currency
+        self.instances = {name: Instance(name, store.instance_seed(name), token) for name, token in tokens.items()}
+        self.bell = Bell()
+        self._now = now
+
+    def now(self) -> int:
+        """Return the time in whole seconds since 1970."""
+        return int(self._now())
+
+
+def backend_of(request: Request) -> Backend:
+    """Return the backend that a request was sent to."""
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def instance_of(request: Request) -> Instance:
+    """Return the instance that a request names.
+
+    Raises:
+        ApiError: there is no such instance (2000).
+    """
+    name = request.path_params.get("instance", DEFAULT_INSTANCE)
+    instance = backend_of(request).instances.get(name)
+    if instance is None:
+        raise ApiError(Code.MERCHANT_GENERIC_INSTANCE_UNKNOWN, "there is no such instance")
+    return instance
+
+
+def owned_instance_of(request: Request) -> Instance:
+    """Return the instance that a request names, if its owner sent it (merchant API, authentication).
+
+    Raises:
+        ApiError: no such instance (2000), or no bearer token of it (40).
+    """
+    instance = instance_of(request)
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    sent = token.strip().encode("latin-1")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(sent, instance.token.encode()):
+        raise ApiError(Code.GENERIC_UNAUTHORIZED, "the bearer token is missing or wrong")
+    return instance

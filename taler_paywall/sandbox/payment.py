@@ -1,0 +1,186 @@
+"""What a wallet does with an order: claim, pay, prove, collect refunds (merchant API, sections 5.6 to 5.9).
+
+There is no exchange, so the signatures on coins are not verified: a coin counts if it has the right form and was
+not spent before. The signatures that a collected refund carries are of a play exchange for the same reason.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from taler_paywall import contract, crockford
+from taler_paywall.amount import Amount
+from taler_paywall.errors import CodecError
+from taler_paywall.sandbox import standing
+from taler_paywall.sandbox.backend import EXCHANGE_PUB, EXCHANGE_SEED, Backend, Instance, backend_of, instance_of
+from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.fields import binary, json_body, members_of, needed, objects_of, optional, text
+from taler_paywall.sandbox.store import Order, Refund
+from taler_paywall.timestamp import decode_timestamp, encode_timestamp
+
+#: Code of the exchange for a coin without enough money left (merchant API, exchange_reply).
+_EXCHANGE_INSUFFICIENT_FUNDS: Final = 1012
+#: Purpose of the play exchange's signature on a refund.
+_EXCHANGE_CONFIRM_REFUND: Final = 1035
+
+
+async def post_claim(request: Request) -> JSONResponse:
+    """Give an order to the first wallet that asks for it (merchant API, POST orders/ID/claim)."""
+    backend, instance = backend_of(request), instance_of(request)
+    body = await json_body(request)
+    nonce = needed(body, "nonce", binary(32))
+    token = optional(body, "token", binary(16))
+    order = backend.store.find_order(instance.name, request.path_params["order_id"])
+    if order is None or not hmac.compare_digest(token or "", order.claim_token or token or ""):
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_CLAIM_NOT_FOUND, "there is no such order, or the token is wrong")
+    if order.nonce not in (None, nonce):
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_CLAIM_ALREADY_CLAIMED, "another wallet has claimed this order")
+    terms = {**order.proposal, "nonce": nonce}
+    h_contract = contract.contract_hash(terms)
+    backend.store.claim_order(order, nonce, crockford.encode(h_contract))
+    signature = contract.sign_hash(instance.seed, contract.MERCHANT_CONTRACT, h_contract)
+    return JSONResponse({"contract_terms": terms, "sig": crockford.encode(signature)})
+
+
+async def post_pay(request: Request) -> JSONResponse:
+    """Take coins for a claimed order and bind it to the session (merchant API, POST orders/ID/pay)."""
+    backend, instance = backend_of(request), instance_of(request)
+    body = await json_body(request)
+    coins = _coins(needed(body, "coins", objects_of), backend.currency)
+    session_id = optional(body, "session_id", text) or ""
+    order = _claimed_order(backend, instance, request)
+    with backend.store.transaction():
+        if order.paid_at is None:
+            _check_payment(backend, order, coins)
+            backend.store.pay_order(order, coins, backend.now())
+        elif backend.store.coins_of(order).keys() != coins.keys():
+            raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_ALREADY_PAID, "the order was paid with other coins")
+        backend.store.bind_order(order, session_id)
+    standing.announce(backend, order, session_id)
+    signature = contract.sign_hash(instance.seed, contract.MERCHANT_PAYMENT_OK, _hash_of(order))
+    return JSONResponse({"sig": crockford.encode(signature)})
+
+
+def _coins(items: list[dict[str, Any]], currency: str) -> dict[str, Amount]:
+    """Read the coins, each with what it contributes (merchant API, CoinPaySig)."""
+    coins: dict[str, Amount] = {}
+    for item in items:
+        for name, size in {"coin_sig": 64, "h_denom": 64}.items():
+            needed(item, name, binary(size))
+        needed(item, "ub_sig", _ub_sig)
+        needed(item, "exchange_url", _web_url)
+        contribution = needed(item, "contribution", Amount.parse)
+        if contribution.currency != currency:
+            raise ApiError(Code.GENERIC_CURRENCY_MISMATCH, f"contribution: the currency here is {currency}")
+        coin_pub = needed(item, "coin_pub", binary(32))
+        if coin_pub in coins:
+            raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "coins: a coin is given twice", parameter="coins")
+        coins[coin_pub] = contribution
+    return coins
+
+
+def _ub_sig(value: object) -> bytes:
+    signature = members_of(value)
+    if signature.get("cipher") != "RSA":
+        raise CodecError("cipher must be RSA")
+    blob = crockford.decode(text(signature.get("rsa_signature")))
+    if not blob:
+        raise CodecError("rsa_signature is empty")
+    return blob
+
+
+def _web_url(value: object) -> str:
+    try:
+        parts = urlsplit(text(value))
+    except ValueError as error:
+        raise CodecError("is not a URL") from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise CodecError("must be an absolute http or https URL")
+    return text(value)
+
+
+def _check_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) -> None:
+    if decode_timestamp(order.proposal["pay_deadline"]) <= backend.now():
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_OFFER_EXPIRED, "the pay deadline has passed")
+    given = standing.total(backend.currency, coins.values())
+    if given < order.amount:
+        detail = f"the coins are worth {given}, the price is {order.amount}"
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_PAYMENT_INSUFFICIENT, detail)
+    for coin_pub in coins:
+        if backend.store.is_spent(coin_pub):
+            reply = {"code": _EXCHANGE_INSUFFICIENT_FUNDS, "coin_pub": coin_pub}
+            detail = "a coin has been spent before"
+            raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_INSUFFICIENT_FUNDS, detail, exchange_reply=reply)
+
+
+async def post_paid(request: Request) -> JSONResponse:
+    """Move a purchase to another session, on the merchant's own signature (merchant API, POST orders/ID/paid)."""
+    backend, instance = backend_of(request), instance_of(request)
+    body = await json_body(request)
+    signature = crockford.decode(needed(body, "sig", binary(64)))
+    h_contract = needed(body, "h_contract", binary(64))
+    session_id = needed(body, "session_id", text)
+    public_key = contract.public_key(instance.seed)
+    # Before the database is touched, so that nobody can probe for orders.
+    if not contract.verify_hash(public_key, contract.MERCHANT_PAYMENT_OK, crockford.decode(h_contract), signature):
+        detail = "sig is not this merchant's signature over h_contract"
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAID_COIN_SIGNATURE_INVALID, detail)
+    order = _claimed_order(backend, instance, request)
+    if order.h_contract != h_contract or order.paid_at is None:
+        raise ApiError(Code.MERCHANT_GENERIC_ORDER_UNKNOWN, "this order was not paid under that contract")
+    backend.store.bind_order(order, session_id)
+    standing.announce(backend, order, session_id)
+    return JSONResponse({"refunded": bool(backend.store.refunds_of(order))})
+
+
+async def post_refund(request: Request) -> Response:
+    """Hand the refunds of an order out to the wallet (merchant API, POST orders/ID/refund)."""
+    backend, instance = backend_of(request), instance_of(request)
+    body = await json_body(request)
+    h_contract = needed(body, "h_contract", binary(64))
+    order = standing.find(backend, instance, request.path_params["order_id"])
+    if order.h_contract != h_contract:
+        raise ApiError(Code.MERCHANT_GENERIC_CONTRACT_HASH_DOES_NOT_MATCH_ORDER, "h_contract is not of this order")
+    refunds = backend.store.refunds_of(order)
+    if not refunds:
+        return Response(status_code=204)
+    backend.store.collect_refunds(order)
+    standing.announce(backend, order)
+    total = standing.total(backend.currency, (refund.amount for refund in refunds))
+    answer = {
+        "refund_amount": str(total),
+        "refunds": [_coin_refund(order, refund) for refund in refunds],
+        "merchant_pub": instance.public_key,
+    }
+    return JSONResponse(answer)
+
+
+def _coin_refund(order: Order, refund: Refund) -> dict[str, Any]:
+    signature = contract.sign_hash(EXCHANGE_SEED, _EXCHANGE_CONFIRM_REFUND, _hash_of(order))
+    return {
+        "type": "success",
+        "exchange_status": 200,
+        "exchange_sig": crockford.encode(signature),
+        "exchange_pub": EXCHANGE_PUB,
+        "rtransaction_id": refund.serial,
+        "coin_pub": refund.coin_pub,
+        "refund_amount": str(refund.amount),
+        "execution_time": encode_timestamp(refund.granted_at),
+    }
+
+
+def _claimed_order(backend: Backend, instance: Instance, request: Request) -> Order:
+    order = standing.find(backend, instance, request.path_params["order_id"])
+    if order.h_contract is None:
+        raise ApiError(Code.MERCHANT_GENERIC_ORDER_UNKNOWN, "no wallet has claimed this order")
+    return order
+
+
+def _hash_of(order: Order) -> bytes:
+    return crockford.decode(order.h_contract or "", 64)

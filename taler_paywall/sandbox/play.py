@@ -1,0 +1,86 @@
+"""The wallet behind the buttons of the pages: one per browser, told by a cookie, kept with the sandbox's state."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from taler_paywall.sandbox import links, pages, standing
+from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, backend_of
+from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.fields import form_body, needed, text
+from taler_paywall.sandbox.public import Question
+from taler_paywall.sandbox.purse import Purse
+from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.wallet import Wallet, WalletError
+
+_COOKIE: Final = "taler_paywall_sandbox_wallet"
+_WALLET_ID: Final = re.compile(r"[0-9a-f]{32}")
+#: As long as browsers keep a cookie at all: 400 days.
+_COOKIE_AGE: Final = 400 * 24 * 3600
+
+
+async def post_pay(request: Request) -> Response:
+    """Pay an order with the browser's own wallet, and lead to what was bought."""
+    return await _press(request, "pay")
+
+
+async def post_refund(request: Request) -> Response:
+    """Collect the refunds of an order with the browser's own wallet, and lead back to the order."""
+    return await _press(request, "refund")
+
+
+async def _press(request: Request, button: str) -> Response:
+    wallet_id = request.cookies.get(_COOKIE, "")
+    if not _WALLET_ID.fullmatch(wallet_id):
+        wallet_id = secrets.token_hex(16)
+    try:
+        response = await _act(request, button, wallet_id)
+    except ApiError as error:
+        response = pages.error_page(request, error)
+    except WalletError as error:
+        response = pages.message_page(request, 409, "The wallet could not do this", f"Your play wallet says: {error}.")
+    response.set_cookie(_COOKIE, wallet_id, max_age=_COOKIE_AGE, path=links.root_path(request), httponly=True)
+    return response
+
+
+async def _act(request: Request, button: str, wallet_id: str) -> Response:
+    # Old browsers do not send the header; they lose play money at worst.
+    if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise ApiError(Code.GENERIC_FORBIDDEN, "this form belongs to another site")
+    form = await form_body(request)
+    backend = backend_of(request)
+    instance = backend.instances.get(form.get("instance", DEFAULT_INSTANCE))
+    if instance is None:
+        raise ApiError(Code.MERCHANT_GENERIC_INSTANCE_UNKNOWN, "there is no such instance")
+    order = standing.find(backend, instance, needed(form, "order_id", text))
+    question = Question.read(form)
+    if not question.is_entitled(order):
+        raise ApiError(Code.MERCHANT_GET_ORDERS_ID_INVALID_TOKEN, "h_contract or token is needed to see this order")
+    async with _wallet(request, wallet_id, order, instance.path) as wallet:
+        if button == "refund":
+            await wallet.collect(links.refund_uri(order))
+        else:
+            outcome = await wallet.pay(links.pay_uri(order, question.session_id))
+            if outcome.fulfillment_url:
+                return RedirectResponse(outcome.fulfillment_url, 303)
+    current = standing.find(backend, instance, order.order_id)
+    root = links.root_path(request) + instance.path
+    return RedirectResponse(links.order_status_url(root, current, question.session_id), 303)
+
+
+@asynccontextmanager
+async def _wallet(request: Request, wallet_id: str, order: Order, instance_path: str) -> AsyncIterator[Wallet]:
+    """Open the browser's wallet; it reaches this very application, under the address that the order names."""
+    prefix = urlsplit(order.base_url).path.removesuffix(instance_path).rstrip("/")
+    inside = httpx.ASGITransport(request.app, raise_app_exceptions=False, root_path=prefix)
+    async with httpx.AsyncClient(transport=inside) as client:
+        yield Wallet(Purse(backend_of(request).store.connection, wallet_id), client)

@@ -1,0 +1,132 @@
+"""A sandbox process, and the merchant's and the wallet's requests to it one by one."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from taler_paywall import contract, crockford
+from taler_paywall.taler_uri import PayUri
+
+COMMAND = [sys.executable, "-m", "taler_paywall.sandbox"]
+TOKEN = "secret-token:sandbox"
+HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+class Process:
+    """A running `sandbox` command."""
+
+    def __init__(self, *options: str, state_home: Path, wait: bool = True) -> None:
+        self.state_home = state_home
+        self.process = subprocess.Popen(
+            [*COMMAND, "sandbox", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"XDG_STATE_HOME": str(state_home), "HOME": str(state_home)},
+        )
+        line = self.process.stdout.readline() if wait and self.process.stdout else ""
+        self.url = line.rpartition(" ")[2].strip()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2].strip("/"))
+
+    def stop(self) -> int:
+        self.process.terminate()
+        self.process.communicate(timeout=10)
+        return self.process.returncode
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=10)
+
+
+class Shop:
+    """The merchant's side, and the wallet's requests one by one."""
+
+    def __init__(self, url: str, prefix: str = "") -> None:
+        self.url = url
+        self.http = httpx.Client(base_url=url + prefix, trust_env=False, timeout=20)
+        self.owner = {"Authorization": f"Bearer {TOKEN}"}
+
+    def order(self, *, body: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+        answer = self.post_order(body=body, **members)
+        assert answer.status_code == 200, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    def post_order(self, *, body: dict[str, Any] | None = None, **members: Any) -> httpx.Response:
+        order = {"summary": "An article", "amount": "KUDOS:5", "fulfillment_url": fresh_url(), **members}
+        return self.http.post("private/orders", json={"order": order, **(body or {})}, headers=self.owner)
+
+    def status(self, order_id: str, **query: Any) -> dict[str, Any]:
+        answer = self.http.get(f"private/orders/{order_id}", params=query, headers=self.owner)
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def public(self, order_id: str, *, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
+        return self.http.get(f"orders/{order_id}", params=query, headers=headers)
+
+    def refund(self, order_id: str, amount: Any, reason: Any = "because") -> httpx.Response:
+        body = {"refund": amount, "reason": reason}
+        return self.http.post(f"private/orders/{order_id}/refund", json=body, headers=self.owner)
+
+    def post(self, order_id: str, action: str, body: Any) -> httpx.Response:
+        return self.http.post(f"orders/{order_id}/{action}", json=body)
+
+    def claim(self, made: dict[str, Any], nonce: str | None = None) -> dict[str, Any]:
+        body = {"nonce": nonce or fresh_nonce(), "token": made.get("token")}
+        answer = self.post(made["order_id"], "claim", body)
+        assert answer.status_code == 200, answer.text
+        claimed: dict[str, Any] = answer.json()
+        return {**claimed, "h_contract": crockford.encode(contract.contract_hash(claimed["contract_terms"]))}
+
+    def bought(self, session_id: str = "one", *, body: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
+        """Make, claim and pay an order; return all that is known of it."""
+        made = self.order(body=body, **members)
+        claimed = self.claim(made)
+        coins = [coin(claimed["contract_terms"]["amount"])]
+        answer = self.post(made["order_id"], "pay", {"coins": coins, "session_id": session_id})
+        assert answer.status_code == 200, answer.text
+        return {**made, **claimed, "coins": coins, "sig": answer.json()["sig"]}
+
+
+def fresh_url() -> str:
+    return f"http://shop.example/{secrets.token_hex(8)}"
+
+
+def fresh_nonce() -> str:
+    return crockford.encode(contract.public_key(secrets.token_bytes(32)))
+
+
+def coin(contribution: str = "KUDOS:5", **changed: Any) -> dict[str, Any]:
+    return {
+        "coin_sig": crockford.encode(secrets.token_bytes(64)),
+        "coin_pub": crockford.encode(secrets.token_bytes(32)),
+        "ub_sig": {"cipher": "RSA", "rsa_signature": crockford.encode(secrets.token_bytes(256))},
+        "h_denom": crockford.encode(secrets.token_bytes(64)),
+        "contribution": contribution,
+        "exchange_url": "https://exchange.example/",
+        **changed,
+    }
+
+
+def pay_uri(shop: Shop, made: dict[str, Any], session_id: str = "") -> str:
+    return str(PayUri(shop.url, made["order_id"], session_id, made.get("token")))
+
+
+def refused(answer: httpx.Response, status: int, code: int) -> None:
+    """Check an error answer: its status, and the ErrorDetail in its body."""
+    assert answer.status_code == status, answer.text
+    body = answer.json()
+    assert body["code"] == code, body
+    assert isinstance(body["hint"], str)
+    assert isinstance(body["detail"], str)

@@ -1,0 +1,300 @@
+"""Making orders, and asking for them as the merchant (merchant API, sections 2 to 4)."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+import pytest
+
+from taler_paywall import contract, crockford
+
+from .shop import TOKEN, Process, Shop, coin, fresh_nonce, fresh_url, pay_uri, refused
+
+
+def test_config_names_the_backend_and_its_currency(shop: Shop) -> None:
+    """The configuration has what clients check before they talk to a backend."""
+    answer = shop.http.get("config")
+    config = answer.json()
+    assert answer.status_code == 200
+    assert config["name"] == "taler-merchant"
+    assert config["version"].count(":") == 2
+    assert config["currency"] == "KUDOS"
+    assert config["currencies"]["KUDOS"]["alt_unit_names"] == {"0": "KUDOS"}
+    assert set(config["exchanges"][0]) == {"base_url", "currency", "master_pub"}
+    assert config["default_pay_delay"] == {"d_us": 86_400_000_000}
+    assert answer.headers["access-control-allow-origin"] == "*"
+
+
+def test_minimal_order_gets_an_id_a_token_and_a_deadline(shop: Shop) -> None:
+    """Without an id each request makes a new order, payable for a day."""
+    first, second = shop.order(), shop.order()
+    assert first["order_id"] != second["order_id"]
+    assert len(first["token"]) == 26
+    assert abs(first["pay_deadline"]["t_s"] - time.time() - 86400) < 10
+
+
+def test_order_without_token(shop: Shop) -> None:
+    """With create_token=false there is no token in the answer (fact 20)."""
+    assert "token" not in shop.order(body={"create_token": False})
+    assert "token" in shop.order(body={"create_token": None})
+
+
+def test_contract_terms_are_complete(shop: Shop) -> None:
+    """The claimed contract has all members that wallets demand, and what the merchant wrote."""
+    extra = {"resource": "x", "list": [1, None]}
+    made = shop.order(order_id="complete-1", extra=extra, public_reorder_url="http://shop.example/")
+    terms = shop.claim(made)["contract_terms"]
+    assert terms["order_id"] == "complete-1"
+    assert terms["extra"] == extra
+    assert terms["products"] == terms["auditors"] == []
+    assert {"url", "master_pub", "priority"} <= set(terms["exchanges"][0])
+    assert terms["merchant_base_url"] == shop.url
+    assert len(terms["h_wire"]) == 103
+    assert {"wire_method", "max_fee", "public_reorder_url", "nonce", "merchant_pub"} <= set(terms)
+    assert terms["merchant"]["name"]
+    assert terms["wire_transfer_deadline"]["t_s"] == terms["refund_deadline"]["t_s"] + 7 * 86400
+    assert terms["refund_deadline"] == terms["timestamp"]
+
+
+def test_order_id_is_put_into_the_fulfillment_url(shop: Shop) -> None:
+    """The placeholder stands for the order id, also for one that the backend chose."""
+    made = shop.order(fulfillment_url="http://shop.example/${ORDER_ID}")
+    terms = shop.claim(made)["contract_terms"]
+    assert terms["fulfillment_url"] == f"http://shop.example/{made['order_id']}"
+
+
+def test_same_order_again_gets_the_same_answer(shop: Shop) -> None:
+    """A repeated request is answered as the first time, with other contents it is refused."""
+    order: dict[str, Any] = {"order_id": "again-1", "fulfillment_url": fresh_url()}
+    assert shop.order(**order) == shop.order(**order)
+    refused(shop.post_order(**order, amount="KUDOS:6"), 409, 2503)
+
+
+@pytest.mark.parametrize(
+    ("members", "status", "code"),
+    [
+        ({"amount": "EUR:5"}, 409, 2514),
+        ({"max_fee": "EUR:5"}, 409, 2514),
+        ({"amount": "5"}, 400, 26),
+        ({"amount": 5}, 400, 26),
+        ({"amount": None}, 400, 25),
+        ({"summary": None}, 400, 25),
+        ({"summary": ["x"]}, 400, 26),
+        ({"order_id": "a/b"}, 400, 26),
+        ({"extra": {"price": 0.5}}, 400, 2502),
+        ({"extra": {"a-b": 1}}, 400, 2502),
+        ({"extra": {"big": 2**60}}, 400, 2502),
+        ({"version": 1}, 400, 26),
+        ({"merchant_base_url": "http://x"}, 400, 26),
+        ({"pay_deadline": {"t_s": 1}}, 400, 2507),
+        ({"refund_deadline": {"t_s": 1}}, 400, 2508),
+        ({"delivery_date": {"t_s": 1}}, 400, 2505),
+        ({"wire_transfer_deadline": {"t_s": "never"}}, 400, 2506),
+        ({"refund_deadline": {"t_s": 9_000_000_000}, "wire_transfer_deadline": {"t_s": 8_000_000_000}}, 400, 2504),
+        ({"refund_deadline": {"t_s": 2**53 - 1}}, 400, 2506),
+    ],
+)
+def test_bad_orders_are_refused(shop: Shop, members: dict[str, Any], status: int, code: int) -> None:
+    """Each mistake in an order has its code."""
+    refused(shop.post_order(**members), status, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"refund_delay": {"d_us": "forever"}}, 400, 2506),
+        ({"refund_delay": 5}, 400, 26),
+        ({"create_token": "no"}, 400, 26),
+        ({"payment_target": "iban"}, 404, 2500),
+        ({"inventory_products": [{"product_id": "x", "quantity": 1}]}, 404, 2006),
+        ({"otp_id": "x"}, 404, 2021),
+    ],
+)
+def test_bad_requests_around_an_order_are_refused(shop: Shop, body: dict[str, Any], status: int, code: int) -> None:
+    """What the sandbox does not have is refused instead of ignored."""
+    refused(shop.post_order(body=body), status, code)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'{"order": NaN}', b"\xff", b'{"order": "\\ud800"}', b"[" * 100_000, b"1" * 9999]
+)
+def test_bodies_that_are_no_json_object_are_refused(shop: Shop, content: bytes) -> None:
+    """Whatever is not a JSON object in UTF-8 gets code 22."""
+    refused(shop.http.post("private/orders", content=content, headers=shop.owner), 400, 22)
+
+
+def test_order_is_required_and_bodies_are_bounded(shop: Shop) -> None:
+    """An empty object lacks the order, and more than a mebibyte is too much."""
+    refused(shop.http.post("private/orders", json={}, headers=shop.owner), 400, 25)
+    refused(shop.http.post("private/orders", content=b" " * 1_100_000, headers=shop.owner), 413, 32)
+
+
+def test_the_bearer_token_is_checked(shop: Shop) -> None:
+    """Private endpoints are for the token only; several blanks before it are tolerated (fact 34)."""
+    made = shop.order()
+    path = f"private/orders/{made['order_id']}"
+    for wrong in ("", "Bearer", "Bearer secret-token:other", f"Basic {TOKEN}", f"Bearer x{TOKEN}", "Bearer \xff"):
+        headers = [(b"authorization", wrong.encode("latin-1"))]
+        refused(shop.http.get(path, headers=httpx.Headers(headers)), 401, 40)
+    refused(shop.http.get(path), 401, 40)
+    assert shop.http.get(path, headers={"Authorization": f"Bearer     {TOKEN}"}).status_code == 200
+
+
+def test_unknown_paths_methods_instances_and_orders(shop: Shop) -> None:
+    """What does not exist is said to be unknown, with the code of what is missing."""
+    refused(shop.http.get("nothing"), 404, 21)
+    refused(shop.http.delete("config"), 405, 20)
+    refused(shop.http.get("instances/nobody/config"), 404, 2000)
+    refused(shop.http.get("instances/nobody/private/orders/x", headers=shop.owner), 404, 2000)
+    refused(shop.http.get("private/orders/none", headers=shop.owner), 404, 2005)
+    refused(shop.http.get("orders/none"), 404, 2005)
+
+
+def test_the_old_address_of_the_default_instance_redirects(shop: Shop) -> None:
+    """/instances/default/… answers 308 to the path without the prefix."""
+    answer = shop.http.get("instances/default/orders/x?token=y")
+    assert answer.status_code == 308
+    assert answer.headers["location"] == "/orders/x?token=y"
+
+
+def test_addresses_follow_the_forwarded_headers(shop: Shop) -> None:
+    """Behind a proxy the answers have the public address; the contract keeps that of the order's making."""
+    forwarded = {"X-Forwarded-Host": "Pay.example:444", "X-Forwarded-Proto": "https", "X-Forwarded-Prefix": "/shop"}
+    order = {"order": {"summary": "s", "amount": "KUDOS:1"}}
+    made = shop.http.post("private/orders", json=order, headers={**shop.owner, **forwarded}).json()
+    path = f"private/orders/{made['order_id']}"
+    found = shop.http.get(path, headers={**shop.owner, **forwarded}).json()
+    assert found["order_status_url"].startswith(f"https://pay.example:444/shop/orders/{made['order_id']}?token=")
+    assert found["taler_pay_uri"].startswith(f"taler://pay/pay.example:444/shop/{made['order_id']}/?c=")
+    # Claimed over another host, it is still the contract that the pay URI promises.
+    assert shop.claim(made)["contract_terms"]["merchant_base_url"] == "https://pay.example:444/shop/"
+
+
+def test_a_host_that_makes_no_address_is_refused(shop: Shop) -> None:
+    """A malformed Host cannot get into contracts."""
+    order = {"order": {"summary": "s", "amount": "KUDOS:1"}}
+    headers = {**shop.owner, "X-Forwarded-Host": "evil.example/x y"}
+    refused(shop.http.post("private/orders", json=order, headers=headers), 400, 23)
+
+
+def test_unpaid(shop: Shop) -> None:
+    """A new order is unpaid and says how to pay it in the session (fact 1, rule 2)."""
+    made = shop.order(summary="Article one")
+    found = shop.status(made["order_id"], session_id="one")
+    assert found["order_status"] == "unpaid"
+    assert found["taler_pay_uri"] == pay_uri(shop, made, "one")
+    assert found["order_status_url"] == f"{shop.url}orders/{made['order_id']}?token={made['token']}&session_id=one"
+    assert found["summary"] == "Article one"
+    assert found["total_amount"] == "KUDOS:5"
+    assert found["pay_deadline"] == made["pay_deadline"]
+    assert "already_paid_order_id" not in found
+
+
+def test_claimed(shop: Shop) -> None:
+    """A claimed order is claimed in every session, and its page is known by its contract (fact 21, rule 3)."""
+    made = shop.order()
+    claimed = shop.claim(made)
+    for query in ({}, {"session_id": "one"}):
+        found = shop.status(made["order_id"], **query)
+        assert found["order_status"] == "claimed"
+        assert found["contract_terms"] == claimed["contract_terms"]
+        assert f"?h_contract={claimed['h_contract']}" in found["order_status_url"]
+
+
+def test_paid_in_one_session_is_claimed_in_another(shop: Shop) -> None:
+    """A paid order is paid for its own session and for the merchant (facts 5 and 9, rule 4)."""
+    bought = shop.bought("one")
+    for query in ({}, {"session_id": ""}, {"session_id": "one"}):
+        found = shop.status(bought["order_id"], **query)
+        assert found["order_status"] == "paid"
+        assert found["refunded"] is found["refund_pending"] is found["wired"] is False
+        assert found["refund_amount"] == "KUDOS:0"
+        assert found["deposit_total"] == "KUDOS:5"
+        assert found["exchange_ec"] == found["exchange_code"] == found["exchange_hc"] == 0
+        assert found["exchange_http_status"] == 0
+        assert found["wire_details"] == found["wire_reports"] == found["refund_details"] == []
+        assert abs(found["last_payment"]["t_s"] - time.time()) < 10
+    found = shop.status(bought["order_id"], session_id="two")
+    assert found["order_status"] == "claimed"
+    assert found["contract_terms"] == bought["contract_terms"]
+
+
+def test_only_the_last_session_stays_paid(shop: Shop) -> None:
+    """A proof in a new session takes the purchase away from the old one."""
+    bought = shop.bought("one")
+    proof = {"sig": bought["sig"], "h_contract": bought["h_contract"], "session_id": "three"}
+    assert shop.post(bought["order_id"], "paid", proof).json() == {"refunded": False}
+    assert shop.status(bought["order_id"], session_id="three")["order_status"] == "paid"
+    assert shop.status(bought["order_id"], session_id="one")["order_status"] == "claimed"
+
+
+def test_already_paid_under_the_same_fulfillment_url(shop: Shop) -> None:
+    """A new order names the one that the session has paid already (facts 7 and 10, rule 2)."""
+    url = fresh_url()
+    bought = shop.bought("repurchase", fulfillment_url=url)
+    made = shop.order(fulfillment_url=url)
+    assert "already_paid_order_id" not in shop.status(made["order_id"], session_id="other")
+    assert "already_paid_order_id" not in shop.status(made["order_id"])
+    found = shop.status(made["order_id"], session_id="repurchase")
+    assert found["order_status"] == "unpaid"
+    assert found["already_paid_order_id"] == bought["order_id"]
+    assert found["already_paid_fulfillment_url"] == url
+
+
+def test_refunded_orders_are_not_offered_again(shop: Shop) -> None:
+    """A refunded order counts as already paid only on demand."""
+    url = fresh_url()
+    bought = shop.bought("r", fulfillment_url=url, body={"refund_delay": {"d_us": 300_000_000}})
+    made = shop.order(fulfillment_url=url)
+    assert shop.refund(bought["order_id"], "KUDOS:1").status_code == 200
+    assert "already_paid_order_id" not in shop.status(made["order_id"], session_id="r")
+    found = shop.status(made["order_id"], session_id="r", allow_refunded_for_repurchase="YES")
+    assert found["already_paid_order_id"] == bought["order_id"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"timeout_ms": "-1"}, {"timeout_ms": "x"}, {"allow_refunded_for_repurchase": "maybe"}, {"session_id": "/"}],
+)
+def test_malformed_queries_are_refused(shop: Shop, query: dict[str, str]) -> None:
+    """A query that makes no sense gets code 26, as does a session id that no pay URI can carry."""
+    made = shop.order()
+    refused(shop.http.get(f"private/orders/{made['order_id']}", params=query, headers=shop.owner), 400, 26)
+
+
+def test_zero_amounts_can_be_paid(shop: Shop) -> None:
+    """An order that costs nothing is paid with no coins (fact 31)."""
+    made = shop.order(amount="KUDOS:0")
+    shop.claim(made)
+    assert shop.post(made["order_id"], "pay", {"coins": []}).status_code == 200
+    assert shop.status(made["order_id"])["order_status"] == "paid"
+
+
+def test_the_contract_is_signed(shop: Shop) -> None:
+    """The signatures of claim and payment are genuine, for their own purposes."""
+    bought = shop.bought()
+    public_key = crockford.decode(bought["contract_terms"]["merchant_pub"], 32)
+    h_contract = contract.contract_hash(bought["contract_terms"])
+    again = shop.claim(bought, bought["contract_terms"]["nonce"])
+    assert again["contract_terms"] == bought["contract_terms"]
+    assert contract.verify_hash(public_key, contract.MERCHANT_CONTRACT, h_contract, crockford.decode(again["sig"], 64))
+    assert contract.verify_hash(
+        public_key, contract.MERCHANT_PAYMENT_OK, h_contract, crockford.decode(bought["sig"], 64)
+    )
+
+
+def test_the_port_is_told_and_the_secret_file_is_private(process: Process) -> None:
+    """The sandbox writes its secret for its own user only."""
+    path = process.state_home / "taler-paywall" / f"sandbox-{process.port}.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_expired_offers_cannot_be_paid(shop: Shop) -> None:
+    """After the pay deadline the answer is 410."""
+    made = shop.order(pay_deadline={"t_s": int(time.time()) + 1})
+    shop.claim(made, fresh_nonce())
+    time.sleep(1.1)
+    refused(shop.post(made["order_id"], "pay", {"coins": [coin()]}), 410, 2161)
