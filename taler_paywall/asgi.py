@@ -112,7 +112,7 @@ def request_of(scope: Scope) -> Request:
         raw_path=scope.get("raw_path"),
         root_path=scope.get("root_path", ""),
         query=scope.get("query_string", b""),
-        headers=[(name.lower(), value) for name, value in scope.get("headers", ())],
+        headers=scope.get("headers", ()),
         websocket=scope["type"] == "websocket",
     )
 

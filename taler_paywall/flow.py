@@ -45,6 +45,7 @@ from taler_paywall.offer import EXTRA, Offer, Storefront, fulfillment_url, order
 from taler_paywall.operations import Forget, Op, Payment, Recall, Remember, SessionId
 from taler_paywall.session import Order
 from taler_paywall.taler_uri import PayUri
+from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
@@ -52,29 +53,6 @@ SETTLED_SECONDS = 86_400.0
 MAX_ASKED = 2
 
 Flow = Generator[Op[Any], Any, Decision]
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """One request for a resource, as far as the decision depends on it.
-
-    Args:
-        orders: this browser's orders for the resource, newest first (step 2).
-        new_session: the session for a first order: the browser's, or a fresh one.
-        page: path and query that a browser navigated to; empty for every other kind of request.
-        now: seconds since 1970.
-        may_order: whether this request may make an order.
-        buy_again: whether the reader asked to buy once more what was refunded.
-        lost_cookies: whether a browser came back from the backend's page without any cookie.
-    """
-
-    orders: tuple[Order, ...]
-    new_session: SessionId
-    page: str
-    now: int
-    may_order: bool = True
-    buy_again: bool = False
-    lost_cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +110,9 @@ class _Checkout:
                     standing.append(decision)
         if standing:
             return standing[0]
-        if self.visit.lost_cookies:
+        if not orders and self.lost_cookies():
             return CookiesNeeded()
-        if not self.visit.may_order:
+        if not (self.visit.buy_again or self.visit.request.may_order):
             return PaymentRequired(self.offer.amount)
         order = self.next_attempt(orders[0], unusable[0]) if orders else self.first_attempt()  # 4
         outcome = yield from self.create(order)
@@ -211,10 +189,15 @@ class _Checkout:
 
     def grant(self, order: Order, payment: Payment) -> Grant:
         """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
-        here = self.storefront.public_url + self.visit.page
-        arrived = bool(order.page) and self.visit.page not in {"", order.page}
-        at_fulfillment = arrived and unquote(here) == unquote(fulfillment_url(self.offer, order))
-        return Grant(payment, order, order.page if at_fulfillment else "")
+        if not order.page or self.visit.page in {"", order.page}:
+            return Grant(payment, order)
+        return Grant(payment, order, order.page if self._is_fulfillment(order, self.visit.page) else "")
+
+    def lost_cookies(self) -> bool:
+        """Tell whether a browser came back from the backend's page without cookies; on one host nobody can tell."""
+        request, backend = self.visit.request, self.storefront.merchant_base_url
+        came_back = request.is_navigation and belongs(request.header(b"referer").decode("latin-1"), backend)
+        return came_back and self.visit.fresh and not belongs(self.storefront.public_url, backend)
 
     def first_attempt(self) -> Order:
         """Return the order that a browser without one begins with."""
@@ -228,7 +211,11 @@ class _Checkout:
     def _order(self, session_id: SessionId, attempt: int, again: int) -> Order:
         resource = self.offer.resource
         order_id = self.storefront.keys.order_id(session_id, resource.name, attempt)
-        return Order(session_id, order_id, resource.tag, attempt, again, "", self.visit.page, 0, self.visit.now)
+        order = Order(session_id, order_id, resource.tag, attempt, again, "", self.visit.page, 0, self.visit.now)
+        return replace(order, page="") if self._is_fulfillment(order, order.page) else order
+
+    def _is_fulfillment(self, order: Order, page: str) -> bool:
+        return unquote(self.storefront.public_url + page) == unquote(fulfillment_url(self.offer, order))
 
     def _status_url(self, url: str | None) -> str:
         if url is None or not belongs(url, self.storefront.merchant_base_url):
@@ -275,8 +262,10 @@ def judge(
     if not isinstance(sold, dict) or sold.get("resource") != offer.resource.name:
         return "other-resource"
     amount = status.amount
-    if amount is None or not all(_covers(amount, asked) for asked in (sold.get("amount"), order.price or str(amount))):
-        raise BackendNonsense("the contract's amount is not what was asked for")
+    if amount is None or not _covers(amount, sold.get("amount")):
+        raise BackendNonsense("the contract's amount is not what the order asked for")
+    if order.price and not _covers(amount, order.price):
+        raise BackendNonsense("the contract's amount is not what this browser was asked for")
     if status.refunded or status.refund_pending or not _is_nothing(status.refund_amount, amount):
         return "refunded"
     return "stands"

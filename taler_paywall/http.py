@@ -52,7 +52,7 @@ class Request:
 
     def header(self, name: bytes) -> bytes:
         """Return a header's value, several of them joined by commas, empty if there is none."""
-        return b", ".join(value for key, value in self.headers if key == name)
+        return b", ".join([value for key, value in self.headers if key == name])
 
     @property
     def app_path(self) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from taler_paywall.amount import Amount
-from taler_paywall.resource import Resource
+from taler_paywall.resource import Resource, Rule
 from taler_paywall.session import Keys, Order
 
 #: Where the order says what it was made for, in the contract's ``extra``.
@@ -39,17 +39,28 @@ class Offer:
     """A resource with its price: what a reader without a payment is asked for.
 
     Args:
+        rule: that sells the resource.
         resource: what is sold.
         amount: what it costs today.
-        summary: what the contract calls it.
-        fulfillment_url: where the wallet leads to after paying; the same for one resource at all times, different for
-            different ones.
+        public_url: origin of the site, without a slash at the end.
+        marked: whether the price belongs to the resource's identity, so that its URL needs a marker.
     """
 
+    rule: Rule
     resource: Resource
     amount: Amount
-    summary: str
-    fulfillment_url: str
+    public_url: str
+    marked: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What the contract calls the resource."""
+        return self.rule.summary_of(self.resource)
+
+    @property
+    def fulfillment_url(self) -> str:
+        """Where the wallet leads to after paying: always the same for one resource, different for different ones."""
+        return self.public_url + self.rule.page_of(self.resource, marked=self.marked)
 
 
 def order_request(storefront: Storefront, offer: Offer, order: Order) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from urllib.parse import unquote, unquote_to_bytes
 #: Longer paths that are not plain are refused without looking for readings, which would cost too much.
 MAX_ODD_LENGTH = 512
 
-# Segments of ordinary ASCII characters; no empty one, no dot segment.
-_ORDINARY = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9_.~!$&'()*+,=:@\-]+)*/?\Z").match
+# Characters that every server and framework reads alike; dot segments and empty ones are looked for apart.
+_ORDINARY = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/\-]*").fullmatch
 # What makes a decoded path ambiguous: separators of all kinds, white space but inner spaces, escapes left to decode.
 _AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|[^\S ]|\ufffd").search
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
@@ -31,7 +31,7 @@ def is_plain(path: str, raw_path: bytes | None) -> bool:
         path: decoded once by the server.
         raw_path: as it came, without the query; None where the server does not tell.
     """
-    if _ORDINARY(path) and (raw_path is None or b"%" not in raw_path):
+    if _ORDINARY(path) and "//" not in path and "/." not in path and (raw_path is None or b"%" not in raw_path):
         return True
     return (
         path.startswith("/")

@@ -15,14 +15,15 @@ import msgspec
 
 from taler_paywall.config import Settings
 from taler_paywall.decision import Decision, Grant, PaymentRequired, Refused, Unavailable
-from taler_paywall.flow import Flow, Visit, payment_flow
+from taler_paywall.flow import Flow, payment_flow
 from taler_paywall.gate import Gate
-from taler_paywall.http import Header, Request, Response, belongs, granted_headers
+from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
-from taler_paywall.operations import Payment
+from taler_paywall.operations import Payment, SessionId
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.resource import Resource, Rule
-from taler_paywall.session import MAX_PAGE, Cookies, Jar, Keys, Order
+from taler_paywall.session import Cookies, Keys, Order
+from taler_paywall.visit import Visit
 
 #: Bytes of a form of ours.
 MAX_FORM = 4096
@@ -37,8 +38,8 @@ class Case:
     Args:
         request: as it came; for a form of ours, the request for the page that it names.
         offer: what is asked for.
-        jar: what the cookies say.
-        secret: of the browser's session, fresh if it had none.
+        orders: that the cookies know.
+        secret: of a fresh session, empty if there is another.
         now: seconds since 1970.
         flow: to be driven.
         reorder: whether a form asked to buy.
@@ -46,7 +47,7 @@ class Case:
 
     request: Request
     offer: Offer
-    jar: Jar
+    orders: tuple[Order, ...]
     secret: str
     now: int
     flow: Flow
@@ -155,49 +156,36 @@ class Paywall:
         amount = rule.price_of(resource)
         if amount is None:
             return None
-        current = self._settings.price_policy == "current"
-        if current:
+        if self._settings.price_policy == "current":
             resource = replace(resource, name=f"{resource.name} for {amount}")
-        page = rule.page_of(resource, marked=current)
-        return Offer(resource, amount, rule.summary_of(resource), self._storefront.public_url + page)
+            return Offer(rule, resource, amount, self._storefront.public_url, marked=True)
+        return Offer(rule, resource, amount, self._storefront.public_url)
 
     def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case:
         now = int(time.time())
-        jar = self._cookies.read(request.headers, offer.resource.tag, now)
-        secret = jar.secret or secrets.token_urlsafe(16)
-        navigation = request.method == "GET" and (request.is_navigation or reorder)
-        page = request.target if navigation and len(request.target) <= MAX_PAGE else ""
-        visit = Visit(
-            orders=jar.orders,
-            new_session=self._keys.session_id(secret),
-            page=page,
-            now=now,
-            may_order=reorder or request.may_order,
-            buy_again=reorder,
-            lost_cookies=jar.secret is None and not jar.orders and self._came_from_backend(request),
-        )
-        return Case(request, offer, jar, secret, now, payment_flow(self._storefront, visit, offer), reorder)
-
-    def _came_from_backend(self, request: Request) -> bool:
-        """Tell whether a browser was led here by the backend's page; both on one host cannot be told apart."""
-        referer = request.header(b"referer").decode("latin-1")
-        backend = self._settings.backend_public_url
-        return request.is_navigation and belongs(referer, backend) and not belongs(self._storefront.public_url, backend)
+        orders = self._cookies.orders(request.headers, offer.resource.tag, now)
+        known = None if orders else self._cookies.session(request.headers, now)
+        secret = "" if orders or known else secrets.token_urlsafe(16)
+        session = SessionId("") if orders else self._keys.session_id(known or secret)
+        visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder)
+        return Case(request, offer, orders, secret, now, payment_flow(self._storefront, visit, offer), reorder)
 
     def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
         """Yield cookies only for what this very request made, found or used up; never one that deletes another's."""
         order: Order | None = getattr(decision, "order", None)
         if order is None:
             return
-        known = any(order.order_id == theirs.order_id for theirs in case.jar.orders)
+        headers = case.request.headers
         if isinstance(decision, Grant) and decision.page:
-            order, known = msgspec.structs.replace(order, page=""), False
-        renewed = isinstance(decision, Grant) and case.request.is_navigation
-        if known and not (renewed and self._cookies.renewal_due(order, case.now)):
-            return
-        if order.session_id == self._keys.session_id(case.secret) and (known or case.jar.secret is None):
+            order = msgspec.structs.replace(order, page="")
+        elif any(order.order_id == theirs.order_id for theirs in case.orders):
+            if not (isinstance(decision, Grant) and self._cookies.renewal_due(order, case.now)):
+                return
+            if case.request.is_navigation and (secret := self._cookies.session(headers, case.now)):
+                yield self._cookies.session_cookie(secret, case.now)
+        if case.secret:
             yield self._cookies.session_cookie(case.secret, case.now)
-        yield from self._cookies.order_cookies(case.request.headers, msgspec.structs.replace(order, issued=case.now))
+        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=case.now))
 
     def _reserved(self, request: Request) -> Response:
         name = request.app_path.removeprefix(self._prefix)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Literal
@@ -18,7 +19,7 @@ _METHOD = re.compile(r"([A-Za-z]+) +(?=/)")
 _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Resource:
     """One thing that is sold.
 
@@ -34,7 +35,7 @@ class Resource:
     parts: Mapping[str, str]
     method: str | None = None
 
-    @property
+    @cached_property
     def tag(self) -> str:
         """A short text that stands for the name in URLs and in names of cookies."""
         return sha256(self.name.encode()).hexdigest()[:16]
@@ -64,23 +65,29 @@ class Rule:
     page: str = ""
     query: Sequence[str] = ()
 
-    @property
+    @cached_property
     def method(self) -> str | None:
         """The method that the pattern names, in capitals."""
         match = _METHOD.match(self.pattern) if isinstance(self.pattern, str) else None
         return match[1].upper() if match else None
 
-    @property
+    @cached_property
+    def fixed_price(self) -> Amount | None:
+        """The price of a rule whose price is no callable."""
+        price = None if callable(self.price) else self.price
+        return price if price is None or isinstance(price, Amount) else Amount.parse(price)
+
+    @cached_property
     def path(self) -> str:
         """The pattern without its method; the text of a regular expression."""
         return self.pattern.pattern if isinstance(self.pattern, re.Pattern) else _METHOD.sub("", self.pattern)
 
-    @property
+    @cached_property
     def segments(self) -> tuple[str, ...]:
         """The template's segments; empty for a regular expression."""
         return tuple(self.path.split("/")[1:]) if isinstance(self.pattern, str) else ()
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names that tell the rule's resources apart."""
         if isinstance(self.pattern, re.Pattern):
@@ -122,7 +129,9 @@ class Rule:
         Raises:
             CodecError: the site's own callable returned something that is not a positive amount.
         """
-        price = self.price(resource) if callable(self.price) else self.price
+        if not callable(self.price):
+            return self.fixed_price
+        price = self.price(resource)
         if price is None:
             return None
         amount = price if isinstance(price, Amount) else Amount.parse(price)
@@ -163,6 +172,9 @@ class Rules:
         for index, rule in enumerate(rules):
             if isinstance(rule.pattern, str):
                 self._insert(index, rule.segments)
+        # Nearly every path of a site is free, and its first segment tells; nothing else is then looked at.
+        root = self._root
+        self._first = None if root.anything or root.below or root.here or self._expressions else root.literals
 
     def _insert(self, index: int, segments: Sequence[str]) -> None:
         node = self._root
@@ -183,6 +195,8 @@ class Rules:
         Literal segments are compared without regard to case, and one slash at the end does not count.
         """
         segments = path.casefold().split("/")[1:]
+        if self._first is not None and segments[0] not in self._first:
+            return []
         if segments and not segments[-1]:
             del segments[-1]
         found: list[int] = []

@@ -8,8 +8,8 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -100,19 +100,6 @@ class Keys:
         return crockford.encode(hmac.digest(self._order_ids, parts, "sha256")[:20])
 
 
-@dataclass(frozen=True, slots=True)
-class Jar:
-    """What the cookies of one request say about one resource.
-
-    Args:
-        secret: of the session cookie, None if there is no valid one.
-        orders: valid ones for the resource, newest first, at most `MAX_CANDIDATES`.
-    """
-
-    secret: str | None
-    orders: tuple[Order, ...]
-
-
 class Cookies:
     """Reads and writes the cookies of a site.
 
@@ -130,29 +117,26 @@ class Cookies:
         self._order_prefix = f"{prefix}order_".encode()
         self._attributes = f"; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
 
-    def read(self, headers: Iterable[Header], resource_tag: str, now: int) -> Jar:
-        """Return what the request's cookies say about a resource.
+    def orders(self, headers: Iterable[Header], resource_tag: str, now: int) -> tuple[Order, ...]:
+        """Return the browser's orders for a resource, newest first, at most `MAX_CANDIDATES`.
 
         Args:
             headers: of the request, lower-case names.
             resource_tag: of the resource.
             now: seconds since 1970.
         """
-        secret: str | None = None
-        orders: list[Order] = []
-        seen = 0
-        wanted = self._order_prefix + resource_tag.lower().encode() + b"_"
-        for name, value in _pairs(headers):
-            if name == self._session_name and secret is None:
-                session = self._open(self._keys.session, value, _Session, now)
-                secret = session.secret if session else None
-            elif name.startswith(wanted) and seen < MAX_CANDIDATES:
-                seen += 1
-                order = self._open(self._keys.order, value, Order, now)
-                if order and order.resource == resource_tag and order.session_id:
-                    orders.append(order)
+        wanted = self._order_prefix + resource_tag.encode() + b"_"
+        values = (value for name, value in _pairs(headers) if name.startswith(wanted))
+        opened = [self._open(self._keys.order, value, Order, now) for value in islice(values, MAX_CANDIDATES)]
+        orders = [order for order in opened if order and order.resource == resource_tag and order.session_id]
         orders.sort(key=lambda order: order.issued, reverse=True)
-        return Jar(secret, tuple(orders))
+        return tuple(orders)
+
+    def session(self, headers: Iterable[Header], now: int) -> str | None:
+        """Return the secret of the browser's session, None if there is no valid one."""
+        values = (value for name, value in _pairs(headers) if name == self._session_name)
+        opened = [self._open(self._keys.session, value, _Session, now) for value in islice(values, MAX_CANDIDATES)]
+        return next((session.secret for session in opened if session), None)
 
     def session_cookie(self, secret: str, now: int) -> bytes:
         """Return the ``Set-Cookie`` value of a session."""

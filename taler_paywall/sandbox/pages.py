@@ -36,7 +36,7 @@ def wants_html(request: Request) -> bool:
 def order_page(request: Request, found: Standing) -> HTMLResponse:
     """Ask for the payment of an order."""
     pay_uri = links.pay_uri(found.order, found.session_id)
-    code = segno.make(pay_uri, error="m", micro=False).svg_inline(scale=4, border=2, dark="#000", light="#fff")
+    code = segno.make(pay_uri, error="m", micro=False).svg_inline(omitsize=True, dark="#000", light="#fff")
     response = _page(request, "order.html", 402, found, taler_uri=pay_uri, qr_code=code)
     response.headers["Taler"] = pay_uri
     return response

@@ -92,12 +92,14 @@ def listen(host: str, port: int) -> socket.socket:
     """
     address = "127.0.0.1" if host == "localhost" else host
     try:
-        version = ipaddress.ip_address(address)
+        ip = ipaddress.ip_address(address)
     except ValueError as error:
         raise ServerError(f"{host} is not an IP address") from error
-    if not version.is_loopback:
+    if not ip.is_loopback:
         raise ServerError(f"{host} is not a loopback address: play money must stay on this machine")
-    listener = socket.socket(socket.AF_INET6 if version.version == 6 else socket.AF_INET)  # noqa: PLR2004
+    family = socket.AF_INET if isinstance(ip, ipaddress.IPv4Address) else socket.AF_INET6
+    # The protocol is named because asyncio turns Nagle's algorithm off (40 ms per answer) only where it is.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))
@@ -142,8 +144,10 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     def _watch_stdin(self, loop: asyncio.AbstractEventLoop) -> None:
-        while os.read(0, 4096):
-            pass
+        # Standard input that is not even open has ended too.
+        with contextlib.suppress(OSError):
+            while os.read(0, 4096):
+                pass
         # The loop may have ended on a signal meanwhile.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(self._end)

@@ -128,6 +128,8 @@ class Wallet:
         if answer.status_code not in (_OK, _PAYMENT_REQUIRED):
             _require(answer, _OK, "this is not the status URL of an order that can be paid")
         status = _members(answer)
+        if answer.status_code == _OK and "refunded" not in status:
+            raise WalletError("this is not the status URL of an order")
         if answer.status_code == _OK or "already_paid_order_id" in status:
             return Outcome("already paid", _web_url(status.get("fulfillment_url")))
         return _pay_uri(status.get("taler_pay_uri"))

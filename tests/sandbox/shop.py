@@ -5,6 +5,9 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,11 @@ from taler_paywall.taler_uri import PayUri
 COMMAND = [sys.executable, "-m", "taler_paywall.sandbox"]
 TOKEN = "secret-token:sandbox"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+REFUNDABLE = {"refund_delay": {"d_us": 300_000_000}}
+FORGED_HASH = crockford.encode(secrets.token_bytes(64))
+FORGED_TOKEN = crockford.encode(secrets.token_bytes(16))
 
 
 class Process:
@@ -40,12 +48,23 @@ class Process:
 
     def stop(self) -> int:
         self.process.terminate()
-        self.process.communicate(timeout=10)
+        self._end()
         return self.process.returncode
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.communicate(timeout=10)
+        self._end()
+
+    def close_stdin(self) -> None:
+        """Do what the death of the parent does."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        # Else communicate() would flush it.
+        self.process.stdin = None
+
+    def _end(self) -> None:
+        if self.process.stdout and not self.process.stdout.closed:
+            self.process.communicate(timeout=10)
 
 
 class Shop:
@@ -130,3 +149,18 @@ def refused(answer: httpx.Response, status: int, code: int) -> None:
     assert body["code"] == code, body
     assert isinstance(body["hint"], str)
     assert isinstance(body["detail"], str)
+
+
+def while_polling(poll: Callable[[str], None], act: Callable[[], httpx.Response], ended: dict[str, float]) -> None:
+    """Check that two polls go on until something happens, and end soon after."""
+    threads = [threading.Thread(target=poll, args=(name,)) for name in ("public", "private")]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.7)
+    assert not ended
+    acted = time.monotonic()
+    assert act().status_code == 200
+    for thread in threads:
+        thread.join(timeout=20)
+    assert set(ended) == {"public", "private"}
+    assert max(ended.values()) - acted < 3

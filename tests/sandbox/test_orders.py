@@ -1,16 +1,28 @@
-"""Making orders, and asking for them as the merchant (merchant API, sections 2 to 4)."""
+"""Configuration and making orders (merchant API, sections 1 to 3)."""
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import time
 from typing import Any
 
 import httpx
 import pytest
 
-from taler_paywall import contract, crockford
+from taler_paywall.sandbox.backend import Backend
+from taler_paywall.sandbox.purse import Purse
+from taler_paywall.sandbox.server import create_app
+from taler_paywall.sandbox.store import Store
+from taler_paywall.sandbox.wallet import Wallet
 
-from .shop import TOKEN, Process, Shop, coin, fresh_nonce, fresh_url, pay_uri, refused
+from .shop import (
+    TOKEN,
+    Process,
+    Shop,
+    fresh_url,
+    refused,
+)
 
 
 def test_config_names_the_backend_and_its_currency(shop: Shop) -> None:
@@ -179,112 +191,6 @@ def test_a_host_that_makes_no_address_is_refused(shop: Shop) -> None:
     refused(shop.http.post("private/orders", json=order, headers=headers), 400, 23)
 
 
-def test_unpaid(shop: Shop) -> None:
-    """A new order is unpaid and says how to pay it in the session (fact 1, rule 2)."""
-    made = shop.order(summary="Article one")
-    found = shop.status(made["order_id"], session_id="one")
-    assert found["order_status"] == "unpaid"
-    assert found["taler_pay_uri"] == pay_uri(shop, made, "one")
-    assert found["order_status_url"] == f"{shop.url}orders/{made['order_id']}?token={made['token']}&session_id=one"
-    assert found["summary"] == "Article one"
-    assert found["total_amount"] == "KUDOS:5"
-    assert found["pay_deadline"] == made["pay_deadline"]
-    assert "already_paid_order_id" not in found
-
-
-def test_claimed(shop: Shop) -> None:
-    """A claimed order is claimed in every session, and its page is known by its contract (fact 21, rule 3)."""
-    made = shop.order()
-    claimed = shop.claim(made)
-    for query in ({}, {"session_id": "one"}):
-        found = shop.status(made["order_id"], **query)
-        assert found["order_status"] == "claimed"
-        assert found["contract_terms"] == claimed["contract_terms"]
-        assert f"?h_contract={claimed['h_contract']}" in found["order_status_url"]
-
-
-def test_paid_in_one_session_is_claimed_in_another(shop: Shop) -> None:
-    """A paid order is paid for its own session and for the merchant (facts 5 and 9, rule 4)."""
-    bought = shop.bought("one")
-    for query in ({}, {"session_id": ""}, {"session_id": "one"}):
-        found = shop.status(bought["order_id"], **query)
-        assert found["order_status"] == "paid"
-        assert found["refunded"] is found["refund_pending"] is found["wired"] is False
-        assert found["refund_amount"] == "KUDOS:0"
-        assert found["deposit_total"] == "KUDOS:5"
-        assert found["exchange_ec"] == found["exchange_code"] == found["exchange_hc"] == 0
-        assert found["exchange_http_status"] == 0
-        assert found["wire_details"] == found["wire_reports"] == found["refund_details"] == []
-        assert abs(found["last_payment"]["t_s"] - time.time()) < 10
-    found = shop.status(bought["order_id"], session_id="two")
-    assert found["order_status"] == "claimed"
-    assert found["contract_terms"] == bought["contract_terms"]
-
-
-def test_only_the_last_session_stays_paid(shop: Shop) -> None:
-    """A proof in a new session takes the purchase away from the old one."""
-    bought = shop.bought("one")
-    proof = {"sig": bought["sig"], "h_contract": bought["h_contract"], "session_id": "three"}
-    assert shop.post(bought["order_id"], "paid", proof).json() == {"refunded": False}
-    assert shop.status(bought["order_id"], session_id="three")["order_status"] == "paid"
-    assert shop.status(bought["order_id"], session_id="one")["order_status"] == "claimed"
-
-
-def test_already_paid_under_the_same_fulfillment_url(shop: Shop) -> None:
-    """A new order names the one that the session has paid already (facts 7 and 10, rule 2)."""
-    url = fresh_url()
-    bought = shop.bought("repurchase", fulfillment_url=url)
-    made = shop.order(fulfillment_url=url)
-    assert "already_paid_order_id" not in shop.status(made["order_id"], session_id="other")
-    assert "already_paid_order_id" not in shop.status(made["order_id"])
-    found = shop.status(made["order_id"], session_id="repurchase")
-    assert found["order_status"] == "unpaid"
-    assert found["already_paid_order_id"] == bought["order_id"]
-    assert found["already_paid_fulfillment_url"] == url
-
-
-def test_refunded_orders_are_not_offered_again(shop: Shop) -> None:
-    """A refunded order counts as already paid only on demand."""
-    url = fresh_url()
-    bought = shop.bought("r", fulfillment_url=url, body={"refund_delay": {"d_us": 300_000_000}})
-    made = shop.order(fulfillment_url=url)
-    assert shop.refund(bought["order_id"], "KUDOS:1").status_code == 200
-    assert "already_paid_order_id" not in shop.status(made["order_id"], session_id="r")
-    found = shop.status(made["order_id"], session_id="r", allow_refunded_for_repurchase="YES")
-    assert found["already_paid_order_id"] == bought["order_id"]
-
-
-@pytest.mark.parametrize(
-    "query",
-    [{"timeout_ms": "-1"}, {"timeout_ms": "x"}, {"allow_refunded_for_repurchase": "maybe"}, {"session_id": "/"}],
-)
-def test_malformed_queries_are_refused(shop: Shop, query: dict[str, str]) -> None:
-    """A query that makes no sense gets code 26, as does a session id that no pay URI can carry."""
-    made = shop.order()
-    refused(shop.http.get(f"private/orders/{made['order_id']}", params=query, headers=shop.owner), 400, 26)
-
-
-def test_zero_amounts_can_be_paid(shop: Shop) -> None:
-    """An order that costs nothing is paid with no coins (fact 31)."""
-    made = shop.order(amount="KUDOS:0")
-    shop.claim(made)
-    assert shop.post(made["order_id"], "pay", {"coins": []}).status_code == 200
-    assert shop.status(made["order_id"])["order_status"] == "paid"
-
-
-def test_the_contract_is_signed(shop: Shop) -> None:
-    """The signatures of claim and payment are genuine, for their own purposes."""
-    bought = shop.bought()
-    public_key = crockford.decode(bought["contract_terms"]["merchant_pub"], 32)
-    h_contract = contract.contract_hash(bought["contract_terms"])
-    again = shop.claim(bought, bought["contract_terms"]["nonce"])
-    assert again["contract_terms"] == bought["contract_terms"]
-    assert contract.verify_hash(public_key, contract.MERCHANT_CONTRACT, h_contract, crockford.decode(again["sig"], 64))
-    assert contract.verify_hash(
-        public_key, contract.MERCHANT_PAYMENT_OK, h_contract, crockford.decode(bought["sig"], 64)
-    )
-
-
 def test_the_port_is_told_and_the_secret_file_is_private(process: Process) -> None:
     """The sandbox writes its secret for its own user only."""
     path = process.state_home / "taler-paywall" / f"sandbox-{process.port}.json"
@@ -292,9 +198,31 @@ def test_the_port_is_told_and_the_secret_file_is_private(process: Process) -> No
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_expired_offers_cannot_be_paid(shop: Shop) -> None:
-    """After the pay deadline the answer is 410."""
-    made = shop.order(pay_deadline={"t_s": int(time.time()) + 1})
-    shop.claim(made, fresh_nonce())
-    time.sleep(1.1)
-    refused(shop.post(made["order_id"], "pay", {"coins": [coin()]}), 410, 2161)
+def test_instances_are_merchants_of_their_own() -> None:
+    """Another instance has its own address, key, token and orders."""
+    store = Store(None, "KUDOS")
+    backend = Backend(store, currency="KUDOS", tokens={"default": "secret-token:a", "other": "secret-token:b"})
+
+    async def talk() -> None:
+        inside = httpx.ASGITransport(create_app(backend))
+        async with httpx.AsyncClient(transport=inside, base_url="http://shop.example/") as client:
+            body = {"order": {"summary": "s", "amount": "KUDOS:1", "order_id": "A"}}
+            root, other = ({"Authorization": f"Bearer secret-token:{letter}"} for letter in "ab")
+            refused(await client.post("instances/other/private/orders", json=body, headers=root), 401, 40)
+            refused(await client.post("private/orders", json=body, headers=other), 401, 40)
+            made = await client.post("instances/other/private/orders", json=body, headers=other)
+            assert made.status_code == 200
+            refused(await client.get("private/orders/A", headers=root), 404, 2005)
+            refused(await client.get("instances/other/private/instances", headers=other), 404, 21)
+            found = (await client.get("instances/other/private/orders/A", headers=other)).json()
+            assert found["order_status_url"].startswith("http://shop.example/instances/other/orders/A?token=")
+            assert found["proto_contract_terms"]["merchant_base_url"] == "http://shop.example/instances/other/"
+            connection = sqlite3.connect(":memory:", isolation_level=None)
+            outcome = await Wallet(Purse(connection, "me"), client).pay(found["taler_pay_uri"])
+            connection.close()
+            assert outcome.how == "paid"
+            assert outcome.contract_terms
+            assert outcome.contract_terms["merchant_pub"] != backend.instances["default"].public_key
+
+    asyncio.run(talk())
+    store.close()

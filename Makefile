@@ -1,0 +1,48 @@
+# make demo, make test, make lint, make bench: everything else is made on the way.
+# Needs Python 3.11 or newer, make and, for the browser of the tests, Debian's apt.
+
+PYTHON ?= python3
+PORT ?= 8000
+SANDBOX_PORT ?= 9966
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/demo
+	PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) exec $(RUN) -m examples.newspaper
+
+test: $(VENV)/test chromium
+	$(RUN) -m pytest $(PYTEST)
+
+lint: $(VENV)/lint $(VENV)/test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+
+bench: $(VENV)/bench
+	$(RUN) -m benchmarks $(ROWS)
+
+clean:
+	rm -rf $(VENV) .demo build dist *.egg-info
+
+# One environment; each stamp adds the extra that its command needs.
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/test $(VENV)/lint $(VENV)/bench: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	touch $@
+
+# The browser of the tests is the system's; where it cannot be had the tests say so and fail.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; }

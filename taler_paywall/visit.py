@@ -1,0 +1,36 @@
+"""Who asks for a resource: one request, with what its cookies say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from taler_paywall.http import Request
+from taler_paywall.operations import SessionId
+from taler_paywall.session import MAX_PAGE, Order
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request for a resource.
+
+    Args:
+        request: what was asked for.
+        orders: this browser's orders for the resource, newest first (step 2).
+        new_session: the session for a first order: the browser's, or a fresh one.
+        fresh: whether the session is fresh.
+        now: seconds since 1970.
+        buy_again: whether the reader pressed "buy": what was refunded, or could not be proved, is sold once more.
+    """
+
+    request: Request
+    orders: tuple[Order, ...]
+    new_session: SessionId
+    fresh: bool
+    now: int
+    buy_again: bool = False
+
+    @property
+    def page(self) -> str:
+        """Path and query that a browser navigated to, to return to after paying; empty for other requests."""
+        navigated = self.request.method == "GET" and (self.buy_again or self.request.is_navigation)
+        return self.request.target if navigated and len(self.request.target) <= MAX_PAGE else ""

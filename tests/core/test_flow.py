@@ -1,0 +1,447 @@
+"""The payment flow, one test for each branch of the design's table; every test compares all operations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from core.script import (
+    BACKEND,
+    EXISTS,
+    NOW,
+    OFFER,
+    OTHER_SESSION,
+    PAYMENT,
+    POST,
+    SITE,
+    UNKNOWN,
+    claimed,
+    contract,
+    created,
+    decide,
+    get,
+    order,
+    paid,
+    status_url,
+    unpaid,
+    visit,
+)
+from taler_paywall.decision import (
+    CookiesNeeded,
+    Grant,
+    NotAcceptable,
+    PaymentRequired,
+    Refunded,
+    TryAgain,
+    Unavailable,
+)
+from taler_paywall.errors import BackendUnreachable
+
+FIRST, SECOND, THIRD = order(0, price=""), order(1, price=""), order(2, price="")
+REFUNDED: dict[str, Any] = {"refunded": True, "refund_amount": "KUDOS:0.5"}
+
+
+def test_fresh_visitor() -> None:
+    """Steps 4, 5, 10: a new order under a new session, its status, and the way to pay."""
+    decision, script = decide(visit(), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)))
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (decision.order.order_id, decision.order.attempt) == (FIRST.order_id, 0)
+    assert decision.order.price == "KUDOS:0.5"
+    assert decision.order.page == "/articles/one?ref=x"
+    assert decision.order.pay_deadline == NOW + 3600
+    assert decision.order_status_url.startswith(f"{BACKEND}orders/{FIRST.order_id}?token=")
+    assert script.bodies == [
+        {
+            "order": {
+                "order_id": FIRST.order_id,
+                "summary": "Article one",
+                "amount": "KUDOS:0.5",
+                "fulfillment_url": f"{SITE}/articles/one",
+                "public_reorder_url": f"{SITE}/articles/one",
+                "extra": {"taler_paywall": {"resource": "/articles/{slug}/*?slug=one", "amount": "KUDOS:0.5"}},
+            },
+            "refund_delay": {"d_us": 3_600_000_000},
+        }
+    ]
+
+
+def test_cached_payment_is_delivered() -> None:
+    """Step 3: the cache holds the tuple, and the backend is not asked."""
+    decision, _ = decide(visit(order()), ("recall", PAYMENT))
+    assert decision == Grant(PAYMENT, order())
+
+
+def test_unpaid_reload_offers_the_same_order() -> None:
+    """Step 10: an order that can be paid is offered again, and none is made."""
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order())))
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == order().order_id
+
+
+def test_claimed_order_is_replaced_by_the_next_attempt() -> None:
+    """Step 6: claimed by a wallet, so the order-ID is null and step 4 comes again."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), claimed(order())),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (decision.order.order_id, decision.order.attempt) == (SECOND.order_id, 1)
+
+
+@pytest.mark.parametrize("again", [claimed(SECOND), UNKNOWN, unpaid(SECOND, pay_deadline={"t_s": NOW - 1})])
+def test_replacement_unusable_as_well(again: Any) -> None:
+    """One replacement per request in all: then "try again", and the cookie keeps the newest attempt."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), claimed(order())),
+        (POST, created(SECOND)),
+        (get(SECOND), again),
+    )
+    assert isinstance(decision, TryAgain)
+    assert (decision.order.order_id, decision.order.attempt) == (SECOND.order_id, 1)
+
+
+def test_first_order_was_claimed_long_ago() -> None:
+    """Without a cookie the first attempt is derived anew; if it is claimed, the one replacement follows."""
+    decision, _ = decide(
+        visit(), (POST, created(FIRST)), (get(FIRST), claimed(FIRST)), (POST, EXISTS), (get(SECOND), claimed(SECOND))
+    )
+    assert isinstance(decision, TryAgain)
+    assert decision.order.attempt == 1
+
+
+def test_order_exists_with_other_contents() -> None:
+    """409/2503 means "exists": its status is asked, and its price is not taken for today's."""
+    status = unpaid(FIRST, total_amount="KUDOS:0.3")
+    decision, _ = decide(visit(), (POST, EXISTS), (get(FIRST), status))
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (str(decision.amount), decision.order.price) == ("KUDOS:0.3", "")
+
+
+def test_evicted_purchase_is_found_again() -> None:
+    """A purchase whose cookie was lost is found by its derived ID, without the wallet."""
+    decision, script = decide(visit(), (POST, EXISTS), (get(FIRST), paid(FIRST)), (f"remember {FIRST.order_id}", None))
+    assert isinstance(decision, Grant)
+    assert decision.order.order_id == FIRST.order_id
+    assert script.remembered[0].seconds == 60
+
+
+def test_paid_order_is_delivered_and_remembered() -> None:
+    """Step 9, for as long as a refund is possible for a short time only."""
+    decision, script = decide(
+        visit(order()), ("recall", None), (get(order()), paid(order())), (f"remember {order().order_id}", None)
+    )
+    assert decision == Grant(PAYMENT, order())
+    assert script.remembered[0].seconds == 60
+
+
+def test_payment_that_cannot_be_refunded_is_remembered_for_a_day() -> None:
+    """Once the refund and the wire transfer deadline have passed, the backend is asked once a day."""
+    terms = {"refund_deadline": {"t_s": NOW - 9}, "wire_transfer_deadline": {"t_s": NOW - 1}}
+    _, script = decide(
+        visit(order()), ("recall", None), (get(order()), paid(order(), terms)), (f"remember {order().order_id}", None)
+    )
+    assert script.remembered[0].seconds == 86_400
+
+
+def test_paid_for_another_resource() -> None:
+    """A paid order opens what it was made for and nothing else: it is replaced like a claimed one."""
+    other = {"extra": {"taler_paywall": {"resource": "/articles/{slug}/*?slug=two", "amount": "KUDOS:0.5"}}}
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), paid(order(), other)),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+
+
+def test_refunded() -> None:
+    """Step 7: explained, forgotten by the cache, and no new order by itself."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), paid(order(), **REFUNDED)),
+        (f"forget {order().order_id}", None),
+    )
+    assert decision == Refunded(order(), "")
+
+
+def test_refund_pending() -> None:
+    """Step 8: with the link to the public order page, where the wallet collects it."""
+    status = paid(order(), **REFUNDED, refund_pending=True)
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), status), (f"forget {order().order_id}", None))
+    assert decision == Refunded(order(), status_url(order()))
+
+
+def test_buy_again_after_a_refund() -> None:
+    """The next attempt has a fulfillment URL of its own, so that no wallet proves the refunded one."""
+    decision, script = decide(
+        visit(order(), buy_again=True),
+        ("recall", None),
+        (get(order()), paid(order(), **REFUNDED)),
+        (f"forget {order().order_id}", None),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (decision.order.attempt, decision.order.again) == (1, 1)
+    assert script.bodies[0]["order"]["fulfillment_url"] == f"{SITE}/articles/one?again=1"
+    assert script.bodies[0]["order"]["public_reorder_url"] == f"{SITE}/articles/one"
+
+
+def test_attempt_after_buying_again_keeps_its_fulfillment_url() -> None:
+    """Claimed after a refund: the wallet must recognise the next attempt as the same thing."""
+    second = order(1, again=1)
+    _, script = decide(
+        visit(second),
+        ("recall", None),
+        (get(second), claimed(second)),
+        (POST, created(THIRD)),
+        (get(THIRD), unpaid(THIRD)),
+    )
+    assert script.bodies[0]["order"]["fulfillment_url"] == f"{SITE}/articles/one?again=1"
+
+
+def test_buy_again_finds_a_later_purchase() -> None:
+    """With the cookie lost after a refund, "buy again" finds what was bought since, and nobody pays twice."""
+    decision, _ = decide(
+        visit(buy_again=True),
+        (POST, EXISTS),
+        (get(FIRST), paid(FIRST, **REFUNDED)),
+        (f"forget {FIRST.order_id}", None),
+        (POST, EXISTS),
+        (get(SECOND), paid(SECOND)),
+        (f"remember {SECOND.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+
+
+def test_unknown_order() -> None:
+    """Step 5: 404 with code 2005 is "no order", and step 4 makes the next."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), UNKNOWN),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        (NOW, {}),
+        (NOW + 99, {"pay_deadline": {"t_s": NOW}}),
+        (0, {"proto_contract_terms": {"pay_deadline": {"t_ms": NOW * 1000 - 1}}}),
+    ],
+)
+def test_order_past_its_pay_deadline(known: int, told: dict[str, Any]) -> None:
+    """An unpaid order that can no longer be paid is replaced, wherever its deadline stands."""
+    old = order(pay_deadline=known)
+    decision, _ = decide(
+        visit(old),
+        ("recall", None),
+        (get(old), unpaid(old, **told)),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.attempt == 1
+
+
+def test_deadline_never_and_unknown() -> None:
+    """No deadline never passes."""
+    old = order(pay_deadline=0)
+    for told in ({}, {"pay_deadline": {"t_s": "never"}}):
+        decision, _ = decide(visit(old), ("recall", None), (get(old), unpaid(old, **told)))
+        assert isinstance(decision, PaymentRequired)
+
+
+EARLIER = order(7, session=OTHER_SESSION)
+PROVED = replace(order(), order_id=EARLIER.order_id, price="")
+
+
+def test_already_paid_order_is_delivered_at_once() -> None:
+    """A proof by the wallet is judged by step 9, the cookie is switched, and no redirect comes between."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), unpaid(order(), already_paid_order_id=EARLIER.order_id)),
+        (get(PROVED), paid(PROVED)),
+        (f"remember {EARLIER.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+    assert (decision.order.order_id, decision.order.session_id) == (EARLIER.order_id, order().session_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (paid(PROVED, {"extra": {}}), "other-resource"),
+        (paid(PROVED, {"extra": None}), "other-resource"),
+        (claimed(PROVED), "not-paid"),
+        (unpaid(PROVED), "not-paid"),
+        (UNKNOWN, "not-paid"),
+    ],
+)
+def test_already_paid_order_that_is_not_acceptable(status: Any, reason: str) -> None:
+    """A page of our own, never the redirect: the backend's page would send the browser straight back."""
+    answer = unpaid(order(), already_paid_order_id=EARLIER.order_id)
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), answer), (get(PROVED), status))
+    assert decision == NotAcceptable(order(), reason)
+
+
+def test_buying_what_a_proof_did_not_open() -> None:
+    """Buying after an unacceptable proof makes an order that the wallet pays and does not prove."""
+    decision, script = decide(
+        visit(order(), buy_again=True),
+        ("recall", None),
+        (get(order()), unpaid(order(), already_paid_order_id=EARLIER.order_id)),
+        (get(PROVED), paid(PROVED, {"extra": {}})),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert script.bodies[0]["order"]["fulfillment_url"].endswith("?again=1")
+
+
+def test_already_paid_order_was_refunded() -> None:
+    """The proof is of a refunded order: the refund is explained."""
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), unpaid(order(), already_paid_order_id=EARLIER.order_id)),
+        (get(PROVED), paid(PROVED, **REFUNDED)),
+        (f"forget {EARLIER.order_id}", None),
+    )
+    assert isinstance(decision, Refunded)
+
+
+def test_whichever_of_two_tabs_is_paid_opens() -> None:
+    """Two tabs made an order each, under a session each; the paid one counts, though it is the older."""
+    newer, older = order(issued=NOW), order(session=OTHER_SESSION, issued=NOW - 5)
+    decision, _ = decide(
+        visit(newer, older),
+        ("recall", None),
+        (get(newer), unpaid(newer)),
+        (get(older), paid(older)),
+        (f"remember {older.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+    assert decision.order == older
+
+
+def test_who_must_not_make_an_order() -> None:
+    """A sub-resource, a prefetch or a crawler gets a price and nothing else; an order that exists is looked at."""
+    decision, _ = decide(visit(may_order=False))
+    assert decision == PaymentRequired(OFFER.amount)
+    decision, _ = decide(visit(order(), may_order=False), ("recall", None), (get(order()), claimed(order())))
+    assert decision == PaymentRequired(OFFER.amount)
+
+
+def test_browser_without_cookies() -> None:
+    """Back from the backend's page without a cookie: one page about cookies, no order."""
+    decision, _ = decide(visit(lost_cookies=True))
+    assert decision == CookiesNeeded()
+
+
+def test_landing_on_the_page_that_was_asked_for() -> None:
+    """The first grant at the fulfillment URL leads to the page that was asked for, every other one delivers."""
+    bought = order(page="/articles/one?ref=x")
+    for page, landing in [
+        ("/articles/one", "/articles/one?ref=x"),
+        ("/articles/one?ref=x", ""),
+        ("/articles/one?other", ""),
+        ("", ""),
+    ]:
+        decision, _ = decide(visit(bought, page=page), ("recall", PAYMENT))
+        assert isinstance(decision, Grant)
+        assert decision.page == landing
+
+
+ABSURD = [
+    pytest.param((500, {"code": 61}), "backend-rejected", id="500"),
+    pytest.param((404, {"code": 2000}), "backend-rejected", id="unknown instance"),
+    pytest.param((401, {"code": 40}), "backend-rejected", id="token"),
+    pytest.param((308, {}), "backend-rejected", id="moved"),
+    pytest.param((200, {}), "backend-nonsense", id="empty"),
+    pytest.param((200, {"order_status": "PAID"}), "backend-nonsense", id="unknown status"),
+    pytest.param((200, ["paid"]), "backend-nonsense", id="list"),
+    pytest.param((500, paid(order())[1]), "backend-rejected", id="paid with 500"),
+    pytest.param(paid(order(), {"order_id": "other"}), "backend-nonsense", id="other order"),
+    pytest.param(paid(order(), {"merchant_base_url": "https://evil.example/"}), "backend-nonsense", id="instance"),
+    pytest.param(paid(order(), {"fulfillment_url": "https://evil.example/"}), "backend-nonsense", id="site"),
+    pytest.param(paid(order(), {"amount": "KUDOS:0.4"}), "backend-nonsense", id="cheaper"),
+    pytest.param(paid(order(), {"amount": "EUR:0.5"}), "backend-nonsense", id="currency"),
+    pytest.param(paid(order(), {"amount": 0.5}), "backend-nonsense", id="float"),
+    pytest.param(paid(order(), {"version": 1, "choices": [{"amount": "KUDOS:0.5"}]}), "backend-nonsense", id="choice"),
+    pytest.param(paid(order(), refunded="false"), "backend-nonsense", id="text for boolean"),
+    pytest.param(unpaid(order(), order_status_url="https://evil.example/orders/x"), "backend-nonsense", id="page"),
+    pytest.param(unpaid(order(), order_status_url="javascript:alert(1)"), "backend-nonsense", id="script"),
+    pytest.param(
+        unpaid(order(), order_status_url="https://u@backend.example/orders/x"), "backend-nonsense", id="user name"
+    ),
+    pytest.param(unpaid(order(), order_status_url="http://backend.example/orders/x"), "backend-nonsense", id="scheme"),
+    pytest.param(
+        unpaid(order(), order_status_url="https://backend.example:444/orders/x"), "backend-nonsense", id="port"
+    ),
+    pytest.param(
+        unpaid(order(), taler_pay_uri="taler://pay/evil.example/x/y"), "backend-nonsense", id="pay URI elsewhere"
+    ),
+    pytest.param(
+        unpaid(order(), taler_pay_uri=unpaid(order(3))[1]["taler_pay_uri"]), "backend-nonsense", id="pay URI of another"
+    ),
+    pytest.param(BackendUnreachable("no answer"), "backend-unreachable", id="unreachable"),
+]
+
+
+@pytest.mark.parametrize(("answer", "reason"), ABSURD)
+def test_unreachable_or_absurd(answer: Any, reason: str) -> None:
+    """Unknown is neither paid nor unpaid: no content, and nothing that invites a second payment."""
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), answer))
+    assert isinstance(decision, Unavailable)
+    assert decision.reason == reason
+
+
+@pytest.mark.parametrize("answer", [(409, {"code": 2514}), (410, {}), (451, {}), (200, {"order_id": "other"})])
+def test_order_cannot_be_made(answer: Any) -> None:
+    """An order that the backend refuses or renames is no order."""
+    decision, _ = decide(visit(), (POST, answer))
+    assert isinstance(decision, Unavailable)
+
+
+def test_choice_of_a_v1_contract() -> None:
+    """A contract of version 1 costs what its chosen choice costs."""
+    terms = {"amount": None, "version": 1, "choices": [{"amount": "KUDOS:0"}, {"amount": "KUDOS:0.5"}]}
+    steps = (
+        ("recall", None),
+        (get(order()), paid(order(), terms, choice_index=1)),
+        (f"remember {order().order_id}", None),
+    )
+    assert isinstance(decide(visit(order()), *steps)[0], Grant)
+    cheap = (get(order()), paid(order(), terms, choice_index=0))
+    assert isinstance(decide(visit(order()), ("recall", None), cheap)[0], Unavailable)
+
+
+def test_price_lowered_since() -> None:
+    """Who paid more than today's price has paid."""
+    dear = contract(order(), amount="KUDOS:9")
+    decision, _ = decide(
+        visit(order()), ("recall", None), (get(order()), paid(order(), dear)), (f"remember {order().order_id}", None)
+    )
+    assert isinstance(decision, Grant)

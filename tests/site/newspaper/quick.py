@@ -1,0 +1,10 @@
+"""The newspaper with a paywall that asks the backend again after a moment, and with one rule of the GET method."""
+
+from __future__ import annotations
+
+from examples.newspaper.pages import site
+from examples.newspaper.site import RULES
+from taler_paywall import Rule
+from taler_paywall.asgi import PaywallMiddleware
+
+app = PaywallMiddleware(site, [*RULES, Rule("GET /about", price="KUDOS:1", summary="About")], recheck_after=0.2)
