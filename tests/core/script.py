@@ -179,7 +179,8 @@ def text_of(op: Op[Any]) -> str:
             return f"remember {key.order_id}"
         case Forget(key=key):
             return f"forget {key.order_id}"
-    raise AssertionError(op)
+        case _:
+            raise AssertionError(op)
 
 
 def decide(the_visit: Visit, *steps: tuple[str, Any], storefront: Storefront = STOREFRONT) -> tuple[Decision, Script]:

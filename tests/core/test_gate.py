@@ -347,7 +347,9 @@ def test_ambiguous_query_is_refused() -> None:
 def test_the_empty_path_is_the_front_page() -> None:
     """A target with a query and nothing else asks for the front page, however that is sold."""
     for pattern in ("/", "/*", re.compile(r"/")):
-        assert find(Gate((Rule(pattern, "KUDOS:1", page="/pricing"),)), Request("GET", "", b"", "", b"", [])) is not None
+        assert (
+            find(Gate((Rule(pattern, "KUDOS:1", page="/pricing"),)), Request("GET", "", b"", "", b"", [])) is not None
+        )
 
 
 @pytest.mark.parametrize("target", ["/SHOP/Item-12", "/shop/ITEM-12", "/shop/item-12/", "/ｓhop/item-12"])

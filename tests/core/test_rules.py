@@ -172,8 +172,8 @@ def test_free_exceptions_are_exact(free: str | re.Pattern[str], path: str, is_fr
 
 SHOP = (
     Rule("/articles/sample", None),
-    Rule("/articles/{slug}/*", "KUDOS:1"),
     Rule("POST /articles/{slug}", "KUDOS:1", page="/pricing"),
+    Rule("/articles/{slug}/*", "KUDOS:1"),
     Rule("/premium/*", "KUDOS:1"),
     Rule("/book/{title}/{chapter}", "KUDOS:1", query=("page", "lang")),
     Rule("/shelf/*/{title}", "KUDOS:1", page="/book/{title}"),
@@ -241,7 +241,7 @@ def accepted_rules(draw: st.DrawFn) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-@settings(max_examples=800)
+@settings(max_examples=300)
 @given(
     accepted_rules(),
     st.lists(
@@ -367,7 +367,9 @@ def test_prices() -> None:
     assert DESIGN[0].price_of(resource) is None
 
 
-@pytest.mark.parametrize("wrong", ["KUDOS:0", "KUDOS:0.00000000", Amount("KUDOS", 0, 0), "1", "KUDOS:-1", "", 5, 0, b"K"])
+@pytest.mark.parametrize(
+    "wrong", ["KUDOS:0", "KUDOS:0.00000000", Amount("KUDOS", 0, 0), "1", "KUDOS:-1", "", 5, 0, b"K"]
+)
 def test_wrong_prices_of_callables_are_errors(wrong: Any) -> None:
     """A callable that gives zero or no amount sells nothing: it is an error, never a free resource."""
     resource = resource_of(DESIGN[1], {"slug": "one"})
@@ -457,7 +459,6 @@ REGEX = re.compile("/a/(?P<x>.+)")
         (Rule("/a/{x}", "KUDOS:1", summary="{x.__class__}"), "x.__class__"),
         (Rule("/a/{x}", "KUDOS:1", summary="{}"), "names"),
         (Rule("/a/{x}", "KUDOS:1", summary="{x"), "no format text"),
-        (Rule("/a/{x}", "KUDOS:1", summary="{x:d}"), "summary"),
         (Rule("/a", "KUDOS:1", summary=5), "summary"),  # type: ignore[arg-type]
         ("/a", "write Rule(pattern, price)"),
         (("/a", "KUDOS:1"), "write Rule(pattern, price)"),

@@ -1,0 +1,134 @@
+"""The wheel, installed in an empty environment, runs a paywalled site and the sandbox by itself."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SITE = """
+from taler_paywall.asgi import PaywallMiddleware
+
+async def site(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"SECRET"})
+
+app = PaywallMiddleware(site, {"/articles/{slug}": "KUDOS:0.5"}, backend="sandbox:%d")
+"""
+
+
+@dataclass
+class Site:
+    """A running site: its address and its process."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(directory), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(directory.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel, and nothing else by name, in an environment of its own; return its commands' directory."""
+    directory = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
+    commands = directory / "bin"
+    subprocess.run(
+        [commands / "python", "-m", "pip", "install", "--quiet", str(wheel)], check=True, capture_output=True
+    )
+    return commands
+
+
+@pytest.fixture
+def site(environment: Path, tmp_path: Path) -> Iterator[Site]:
+    """Run a two-line site with the installed package; with a play backend of its own."""
+    (tmp_path / "mysite.py").write_text(SITE % free_port())
+    port = free_port()
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state")}
+    command = [str(environment / "uvicorn"), "mysite:app", "--port", str(port), "--log-level", "warning"]
+    process = subprocess.Popen(command, cwd=tmp_path, env=environ)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield Site(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def test_contents(wheel: Path) -> None:
+    """The wheel has the types' marker, the licence and the templates, and no test."""
+    names = zipfile.ZipFile(wheel).namelist()
+    for needed in (
+        "taler_paywall/py.typed",
+        "taler_paywall/templates/page.html.j2",
+        "taler_paywall/templates/style.css",
+    ):
+        assert needed in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not any(name.startswith(("tests", "examples", "benchmarks")) for name in names)
+
+
+def test_command(environment: Path) -> None:
+    """The command is there and knows its version."""
+    done = subprocess.run([environment / "taler-paywall", "--version"], capture_output=True, text=True, check=True)
+    assert "0.1.0" in done.stdout
+
+
+def test_two_line_site(site: Site, environment: Path, tmp_path: Path) -> None:
+    """The two lines of the README ask for play money, take it, and deliver; the sandbox is started by itself."""
+    headers = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    with httpx.Client(base_url=site.url, headers=headers, trust_env=False, timeout=30) as browser:
+        asked = browser.get("/articles/one")
+        assert asked.status_code == 302
+        assert asked.headers["taler-paywall-sandbox"] == "play money"
+        pay = [f"{environment}/taler-paywall", "wallet", "pay", asked.headers["location"], "--db", f"{tmp_path}/wallet"]
+        paid = subprocess.run(pay, capture_output=True, text=True, check=True)
+        assert f"{site.url}/articles/one" in paid.stdout
+        read = browser.get("/articles/one")
+        assert (read.status_code, read.text) == (200, "SECRET")
+
+
+def test_the_sandbox_ends_with_the_site(site: Site) -> None:
+    """A sandbox that a site started does not outlive it."""
+    headers = {"accept": "text/html", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    asked = httpx.get(f"{site.url}/articles/one", headers=headers, trust_env=False, timeout=30)
+    sandbox = httpx.URL(asked.headers["location"])
+    site.process.kill()
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex((sandbox.host, sandbox.port or 0)) != 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("the sandbox outlived the site")
