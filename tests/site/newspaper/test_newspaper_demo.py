@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -63,7 +64,7 @@ def start_demo(tmp_path: Path) -> Iterator[Callable[[int, int], Demo]]:
     ("number", "whole_group"), [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)]
 )
 def test_the_demo_starts_and_ends(
-    number: signal.Signals, whole_group: bool, start_demo: Callable[[int, int], Demo], wallet: Wallet, tmp_path: Path
+    *, number: signal.Signals, whole_group: bool, start_demo: Callable[[int, int], Demo], wallet: Wallet, tmp_path: Path
 ) -> None:
     """The demo prints both addresses, sells an article for play money, refunds it, and ends with nothing left."""
     port, sandbox_port = free_port(), free_port()
@@ -116,8 +117,8 @@ def test_the_sandbox_of_the_demo_is_killed(start_demo: Callable[[int, int], Demo
         assert reader.visit(ONE).status_code == 200
         assert stranger.visit("/").status_code == 200
         assert stranger.visit(ONE).status_code == 503
-        line = demo.output.strip().splitlines()[-1].partition("with: ")[2]
-        again = subprocess.Popen(line.split(), cwd=ROOT, env=environment(demo.log.parent), stdout=subprocess.DEVNULL)
+        words = shlex.split(demo.output.partition("Start it again with: ")[2].partition("\n")[0])
+        again = subprocess.Popen(words, cwd=ROOT, env=environment(demo.log.parent), stdout=subprocess.DEVNULL)
         try:
             eventually(lambda: listens(sandbox_port), "the sandbox is back")
             asked = eventually(lambda: answered(stranger), "the site finds it again")

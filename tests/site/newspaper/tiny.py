@@ -22,10 +22,14 @@ second_chunk = asyncio.Event()
 @asynccontextmanager
 async def lifespan(_: Starlette) -> AsyncIterator[None]:
     """Write down when the application starts and ends."""
-    notes = Path(os.environ["TINY_NOTES"])
-    notes.write_text("startup\n")
+    note("startup")
     yield
-    notes.write_text(notes.read_text() + "shutdown\n")
+    note("shutdown")
+
+
+def note(event: str) -> None:
+    with Path(os.environ["TINY_NOTES"]).open("a") as notes:
+        notes.write(f"{event}\n")
 
 
 async def front(_: Request) -> Response:
