@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request, without_root
-from taler_paywall.path import MAX_ODD_LENGTH, folded, is_plain, readings
+from taler_paywall.path import MAX_ODD_LENGTH, has_lookalikes, is_plain, readings
 from taler_paywall.resource import Resource, Rule, Rules
 
 
@@ -24,11 +24,9 @@ class Gate:
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be sold; if not, the request is nobody's business."""
-        if not is_plain(path, raw_path) or self._rules.candidates(path):
+        if not is_plain(path, raw_path) or self._rules.candidates(path) or has_lookalikes(path):
             return True
-        if root_path and self._rules.candidates(without_root(path, root_path)):
-            return True
-        return not path.isascii() and self._rules.sells(folded(path))
+        return bool(root_path) and bool(self._rules.candidates(without_root(path, root_path)))
 
     def find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         """Return what a request asks for; None: nothing that is sold.
@@ -36,23 +34,32 @@ class Gate:
         Args:
             request: compared as the application sees it and, where that is mounted, as the server does.
         """
-        views = dict.fromkeys((request.app_path, request.path))
         if not is_plain(request.path, request.raw_path):
-            sold = any(self._is_sold_in_some_reading(view, request) for view in views)
-            return Refused(400, "ambiguous-path") if sold else None
-        for view in views:
+            return Refused(400, "ambiguous-path") if self._is_sold_somehow(request) else None
+        found = self._apply(request, request.path)
+        if has_lookalikes(request.path):
+            # A look-alike of what the same rule sells is a name of its own, like ½; one that another rule sells is not.
+            for reading in readings(request.path, request.raw_path):
+                other = self._apply(request, reading)
+                if isinstance(other, tuple) and not (isinstance(found, tuple) and found[0] is other[0]):
+                    return Refused(400, "ambiguous-path")
+        return found
+
+    def _apply(self, request: Request, path: str) -> tuple[Rule, Resource] | Refused | None:
+        """Return what one reading of the path asks for."""
+        for view in dict.fromkeys((without_root(path, request.root_path), path)):
             found = self._rules.resource(request.method, view, request.query)
             if found == "ambiguous":
                 return Refused(400, "ambiguous-query")
             if found is not None:
                 return found
-            # A lenient router or file system may take a compatibility character for its plain form.
-            if not view.isascii() and not self._rules.candidates(view) and self._rules.sells(folded(view)):
-                return Refused(400, "ambiguous-path")
         return None
 
-    def _is_sold_in_some_reading(self, path: str, request: Request) -> bool:
-        if len(path) > MAX_ODD_LENGTH or len(request.raw_path or b"") > 3 * MAX_ODD_LENGTH:
+    def _is_sold_somehow(self, request: Request) -> bool:
+        """Tell whether any reading of an odd path is sold, whatever the method and the exceptions."""
+        if len(request.path) > MAX_ODD_LENGTH or len(request.raw_path or b"") > 3 * MAX_ODD_LENGTH:
+            # Too much work to look at, and no ordinary name.
             return True
-        raw_path = request.raw_path if path == request.path else None
-        return any(self._rules.sells(reading) for reading in readings(path, raw_path))
+        found = readings(request.path, request.raw_path)
+        views = found | {without_root(reading, request.root_path) for reading in found}
+        return any(self._rules.sells(view) for view in views)

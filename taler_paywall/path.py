@@ -22,6 +22,8 @@ _AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Some scripts, and emoji, are spelled with joiners.
+_JOINERS = frozenset("\u200c\u200d")
 
 
 def is_plain(path: str, raw_path: bytes | None) -> bool:
@@ -38,9 +40,13 @@ def is_plain(path: str, raw_path: bytes | None) -> bool:
         and not _AMBIGUOUS(path)
         and not (raw_path is not None and _HIDDEN(raw_path))
         and unicodedata.is_normalized("NFC", path)
-        and (path.isascii() or not any(unicodedata.category(char) in _INVISIBLE for char in path))
-        and not any(char < " " or char == "\x7f" for char in path)
+        and not any(char not in _JOINERS and unicodedata.category(char) in _INVISIBLE for char in path)
     )
+
+
+def has_lookalikes(path: str) -> bool:
+    """Tell whether a lenient router may take a plain path for another: it has joiners or compatibility forms."""
+    return not path.isascii() and not (_JOINERS.isdisjoint(path) and unicodedata.is_normalized("NFKC", path))
 
 
 def readings(path: str, raw_path: bytes | None) -> set[str]:
@@ -59,8 +65,8 @@ def readings(path: str, raw_path: bytes | None) -> set[str]:
 
 
 def folded(path: str) -> str:
-    """Return the reading of a lenient file system or router: compatibility forms and case folded."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", path).casefold())
+    """Return the reading of a lenient file system or router: compatibility forms become plain; rules ignore case."""
+    return unicodedata.normalize("NFKC", path)
 
 
 def _without_authority(path: str) -> str:

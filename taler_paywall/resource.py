@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,7 @@ from taler_paywall.errors import CodecError
 from taler_paywall.http import UNSAFE_METHODS, quote_path, quote_segment
 
 _METHOD = re.compile(r"([A-Za-z]+) +(?=/)")
+_PIECES = re.compile(r"(\{[A-Za-z_][A-Za-z0-9_]*\})")
 _NAME = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 
 
@@ -83,6 +85,13 @@ class Rule:
         return self.pattern.pattern if isinstance(self.pattern, re.Pattern) else _METHOD.sub("", self.pattern)
 
     @cached_property
+    def lenient(self) -> re.Pattern[str] | None:
+        """A regular expression that takes any case; None for a template."""
+        if isinstance(self.pattern, str):
+            return None
+        return re.compile(self.pattern.pattern, self.pattern.flags | re.IGNORECASE | re.DOTALL)
+
+    @cached_property
     def segments(self) -> tuple[str, ...]:
         """The template's segments; empty for a regular expression."""
         return tuple(self.path.split("/")[1:]) if isinstance(self.pattern, str) else ()
@@ -111,7 +120,7 @@ class Rule:
             marked: whether to set the marker in any case.
         """
         template = self.page or self.path.removesuffix("/*") or "/"
-        path = "/".join(_fill(segment, resource.parts) for segment in template.split("/"))
+        path = "".join(_fill(piece, resource.parts) for piece in _PIECES.split(template))
         query = [(key, resource.parts[key]) for key in self.query if key in resource.parts]
         if self.page or marked:
             query.append(("resource", resource.tag))
@@ -121,7 +130,12 @@ class Rule:
         """Return what the contract calls the resource."""
         if callable(self.summary):
             return self.summary(resource)
-        return self.summary.format_map(resource.parts) if self.summary else f"Access to {self.page_of(resource)}"
+        # A declared query key need not be there.
+        return (
+            self.summary.format_map(defaultdict(str, resource.parts))
+            if self.summary
+            else f"Access to {self.page_of(resource)}"
+        )
 
     def price_of(self, resource: Resource) -> Amount | None:
         """Return the price, or None if the resource is free or does not exist.
@@ -141,9 +155,9 @@ class Rule:
         return amount
 
 
-def _fill(segment: str, parts: Mapping[str, str]) -> str:
-    match = _NAME.match(segment)
-    return quote_segment(parts.get(match[1], "")) if match else quote_path(segment)
+def _fill(piece: str, parts: Mapping[str, str]) -> str:
+    match = _NAME.match(piece)
+    return quote_segment(parts.get(match[1], "")) if match else quote_path(piece)
 
 
 @dataclass(slots=True)
@@ -166,9 +180,7 @@ class Rules:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._root = _Node()
-        self._expressions = [
-            (index, rule.pattern) for index, rule in enumerate(rules) if isinstance(rule.pattern, re.Pattern)
-        ]
+        self._expressions = [(i, rule.lenient) for i, rule in enumerate(rules) if rule.lenient is not None]
         for index, rule in enumerate(rules):
             if isinstance(rule.pattern, str):
                 self._insert(index, rule.segments)
@@ -192,7 +204,8 @@ class Rules:
     def candidates(self, path: str) -> list[int]:
         """Return the indices of the rules that some lenient router would apply to a path, in order.
 
-        Literal segments are compared without regard to case, and one slash at the end does not count.
+        What is no part of a resource's identity is compared without regard to case, and one slash at the end does not
+        count.
         """
         segments = path.casefold().split("/")[1:]
         if self._first is not None and segments[0] not in self._first:
@@ -215,8 +228,7 @@ class Rules:
         for node in nodes:
             found += node.here
             found += node.below
-        if self._expressions:
-            found += [index for index, pattern in self._expressions if pattern.fullmatch(path)]
+        found += [index for index, lenient in self._expressions if _match(lenient, path)]
         return sorted(found) if len(found) > 1 else found
 
     def sells(self, path: str) -> bool:
@@ -250,15 +262,21 @@ class Rules:
 def resource_of(rule: Rule, parts: Mapping[str, str]) -> Resource:
     """Name a rule's resource: the pattern as it stands in the rule, then every part, so that no two share a name."""
     method = rule.method
-    name = f"{method} {rule.path}" if method else rule.path
+    # No template begins with a tilde, so that no expression has the name of one.
+    text = rule.path if isinstance(rule.pattern, str) else f"~{rule.path}"
+    name = f"{method} {text}" if method else text
     if parts:
         name += "?" + "&".join(f"{key}={quote_segment(value)}" for key, value in sorted(parts.items()))
     return Resource(name, rule.path, MappingProxyType(dict(parts)), method)
 
 
+def _match(lenient: re.Pattern[str], path: str) -> re.Match[str] | None:
+    return lenient.fullmatch(path) or (lenient.fullmatch(path[:-1]) if path.endswith("/") else None)
+
+
 def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(rule.pattern, re.Pattern):
-        match = rule.pattern.fullmatch(path)
+    if rule.lenient is not None:
+        match = _match(rule.lenient, path)
         groups = match.groupdict() if match else {}
         yield from ((name, value) for name, value in groups.items() if value is not None)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
@@ -70,8 +71,6 @@ def _pattern_problems(rule: Rule) -> Iterator[str]:
         yield "the pattern is compared with decoded paths: no %XX, //, dot segments, ?, #, ; or \\"
     if "" in rule.segments[:-1]:
         yield "there is an empty segment (//)"
-    if len(set(rule.names)) < len(rule.names):
-        yield "a name stands twice"
 
 
 def _price_problems(rule: Rule) -> Iterator[str]:
@@ -87,12 +86,17 @@ def _price_problems(rule: Rule) -> Iterator[str]:
 
 
 def _page_problems(rule: Rule) -> Iterator[str]:
+    if isinstance(rule.query, str) or not all(isinstance(key, str) for key in rule.query):
+        yield 'query is a list of names, such as ["id"]'
+        return
+    if len(set(rule.names)) < len(rule.names):
+        yield "a name stands twice"
     if any(key in _RESERVED_KEYS for key in rule.query):
         yield f"the query keys {sorted(_RESERVED_KEYS)} are used by the paywall itself"
     if rule.price is None:
         return
     if rule.page:
-        if not rule.page.startswith("/") or "?" in rule.page or "#" in rule.page:
+        if not str(rule.page).startswith("/") or "?" in rule.page or "#" in rule.page:
             yield "page is a path of this site, without a query"
         elif unknown := set(re.findall(r"\{([^}]*)\}", rule.page)) - set(rule.names):
             yield f"the page names {sorted(unknown)}, which the pattern does not"
@@ -105,7 +109,10 @@ def _page_problems(rule: Rule) -> Iterator[str]:
 
 
 def _summary_problems(rule: Rule) -> Iterator[str]:
+    if callable(rule.summary):
+        return
     if not isinstance(rule.summary, str):
+        yield "the summary is a text or a callable of the resource"
         return
     try:
         names = {name for _, name, _, _ in string.Formatter().parse(rule.summary) if name is not None}
@@ -125,18 +132,37 @@ def _order_problems(rules: Sequence[Rule]) -> Iterator[str]:
                 yield f"rule {_text(rule)} is never reached: {_text(earlier)} before it covers it; change their order"
                 break
         else:
-            if rule.price is not None and (owner := _owner_of_page(compiled, rule)) not in {None, rule}:
+            if (owner := _owner_of_page(compiled, rule)) is not None:
                 yield (
-                    f"rule {_text(rule)}: its page is sold by {_text(owner or rule)}, so that its readers would be "
-                    "asked to pay that one too; give it another page="
+                    f"rule {_text(rule)}: its page is sold by {_text(owner)}, so that its readers would be asked "
+                    "to pay that one too; let that one end with /*, or give it another page="
                 )
 
 
 def _owner_of_page(rules: Rules, rule: Rule) -> Rule | None:
-    """Return the rule that sells the page of a rule's resources."""
+    """Return another rule that sells the page of some of a rule's resources, but not the resources themselves."""
+    if rule.price is None:
+        return None
     example = resource_of(rule, dict.fromkeys(rule.names, "0"))
-    found = rules.resource("GET", rule.page_of(example).partition("?")[0], b"")
-    return found[0] if isinstance(found, tuple) else None
+    found = rules.resource("GET", unquote(rule.page_of(example).partition("?")[0]), b"")
+    if isinstance(found, tuple) and found[0] is not rule:
+        return found[0]
+    if rule.page or rule.segments[-1:] != ("*",):
+        return None
+    page = _compared(rule)[:-1]
+    earlier = rules.rules[: next(index for index, other in enumerate(rules.rules) if other is rule)]
+    return next((other for other in earlier if other.price is not None and _meets(other, page)), None)
+
+
+def _meets(rule: Rule, page: Sequence[str]) -> bool:
+    """Tell whether a rule without a tail may match a page, given by its template."""
+    segments = _compared(rule)
+    if isinstance(rule.pattern, re.Pattern) or segments[-1:] == ["*"] or rule.method in UNSAFE_METHODS:
+        return False
+    return len(segments) == len(page) and all(
+        mine in {theirs, "*"} or any(map(_PART.match, (mine, theirs)))
+        for mine, theirs in zip(segments, page, strict=True)
+    )
 
 
 def _covers(earlier: Rule, later: Rule) -> bool:
@@ -145,7 +171,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
         return False
     if isinstance(earlier.pattern, re.Pattern) or isinstance(later.pattern, re.Pattern):
         return earlier.pattern == later.pattern
-    mine, theirs = _canonical(earlier), _canonical(later)
+    mine, theirs = (_compared(rule, exact=earlier.price is None) for rule in (earlier, later))
     for position, segment in enumerate(mine):
         if segment == "*" and position == len(mine) - 1:
             return True
@@ -158,11 +184,11 @@ def _covers(earlier: Rule, later: Rule) -> bool:
     return len(mine) == len(theirs)
 
 
-def _canonical(rule: Rule) -> list[str]:
-    """Return the segments as they are compared: case and a slash at the end count for free rules only."""
+def _compared(rule: Rule, *, exact: bool = False) -> list[str]:
+    """Return the segments as they are compared; free rules are compared exactly, case and a slash at the end too."""
     segments = list(rule.segments)
-    if rule.price is None:
+    if exact:
         return segments
-    if segments[-1] == "":
+    if segments[-1:] == [""]:
         del segments[-1]
     return [segment if _PART.match(segment) else segment.casefold() for segment in segments]
