@@ -17,8 +17,8 @@ from taler_paywall.timestamp import decode_timestamp
 class Time(msgspec.Struct, frozen=True):
     """A point in time in seconds since 1970, `timestamp.NEVER` for never; older backends write milliseconds."""
 
-    t_s: int | Literal["never"] | msgspec.UnsetType = msgspec.UNSET
-    t_ms: int | Literal["never"] | msgspec.UnsetType = msgspec.UNSET
+    t_s: int | str | msgspec.UnsetType = msgspec.UNSET
+    t_ms: int | str | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Refuse what is no time while the answer is read, not when the time is needed."""

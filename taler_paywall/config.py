@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypedDict
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from taler_paywall import crockford
 from taler_paywall.errors import CodecError, ConfigError
@@ -21,6 +21,7 @@ MIN_KEY_BYTES = 32
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _SANDBOX = re.compile(r"sandbox:(\d{0,5})\Z")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"secret-token:[!-~]+\Z")
 
 RuleList = Sequence[Rule] | Mapping[str, Price]
@@ -117,6 +118,10 @@ class _Resolver:
 
     def settings(self, rules: list[Rule]) -> Settings:
         enabled = bool(self.options.get("enabled", True))
+        unknown = sorted(self.options.keys() - Options.__annotations__.keys())
+        self.problems += [
+            f"{name} is no option; the options are {', '.join(Options.__annotations__)}" for name in unknown
+        ]
         if enabled:
             self.problems += problems_of(rules)
         backend, sandbox_port = self.backend()
@@ -134,7 +139,7 @@ class _Resolver:
             recheck_after=self.seconds("recheck_after", 60, least=0),
             price_policy=self.one_of("price_policy", "honour", "current"),
             cors_origins=frozenset(self.origins(self.options.get("cors_origins", ()))),
-            exempt=self.options.get("exempt"),
+            exempt=self.exempt(),
             merchant_pub=self.merchant_pub(),
             prefix=self.prefix(),
             enabled=enabled,
@@ -188,19 +193,23 @@ class _Resolver:
         listed: Iterable[Any] = given.split() if from_environment else given
         if isinstance(listed, str | bytes):
             listed = [listed]
-        keys = tuple(key.encode() if isinstance(key, str) else key for key in listed if isinstance(key, str | bytes))
+        if not isinstance(listed, list | tuple) or not all(isinstance(key, str | bytes) for key in listed):
+            self.problems.append("secret_key is a text or bytes, or a list of them; None is none")
+            return ()
+        keys = tuple(key.encode() if isinstance(key, str) else bytes(key) for key in listed)
         if not keys or any(len(key) < MIN_KEY_BYTES or len(set(key)) < MIN_KEY_BYTES // 4 for key in keys):
             self.problems.append("secret_key: every key is at least 32 random bytes; one is too short or too uniform")
         return keys
 
     def public_url(self, *, required: bool) -> str | None:
         url = self.url("public_url", slash=False)
-        if url is None and required:
+        if self.given("public_url") is None and required:
             self.problems.append(
                 "public_url is missing: where readers find this site, for example https://news.example "
                 "(environment: TALER_PAYWALL_PUBLIC_URL)"
             )
-        if url and not required and urlsplit(url).hostname not in LOOPBACK and not self.options.get("allow_play_money"):
+        play_money = not required and not self.options.get("allow_play_money")
+        if url and play_money and urlsplit(url).hostname not in LOOPBACK:
             self.problems.append(
                 f"public_url {url} with backend='sandbox:' would sell for play money; configure a real backend, or set "
                 "allow_play_money=True"
@@ -209,21 +218,17 @@ class _Resolver:
 
     def url(self, name: str, *, slash: bool) -> str | None:
         value = self.given(name)
-        return None if value is None else self.checked_url(name, value, slash=slash)
+        return None if value is None else self.checked_url(name, value, slash=slash) or None
 
     def checked_url(self, name: str, value: Any, *, slash: bool) -> str:
-        """Return an http(s) URL with a lower-case host, and with or without a slash at the end."""
-        text = str(value)
-        try:
-            url = urlsplit(text)
-            plain = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
-        except ValueError:
-            plain = False
-        if not plain or "@" in url.netloc or url.query or url.fragment or not (text.isascii() and text.isprintable()):
+        """Return an http(s) URL in one spelling, with or without a slash at the end; empty if it is none."""
+        url = _plain_url(value)
+        if url is None:
             self.problems.append(f"{name} is no plain http or https URL (no user name, query or fragment)")
-            return text
-        bare = f"{url.scheme}://{url.netloc.lower()}{url.path.rstrip('/')}"
-        return f"{bare}/" if slash else bare
+            return ""
+        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        port = "" if url.port in {None, _DEFAULT_PORTS[url.scheme]} else f":{url.port}"
+        return f"{url.scheme}://{host}{port}{url.path.rstrip('/')}{'/' if slash else ''}"
 
     def seconds(self, name: str, default: float, *, least: float) -> float:
         value = self.options.get(name, default)
@@ -240,17 +245,27 @@ class _Resolver:
         return value
 
     def origins(self, given: Any) -> Iterable[str]:
-        for origin in [given] if isinstance(given, str) else given:
-            url = urlsplit(str(origin))
-            if url.scheme not in {"http", "https"} or not url.netloc or url.path or url.query:
+        given = [given] if isinstance(given, str) else given
+        if not isinstance(given, list | tuple | set | frozenset):
+            self.problems.append("cors_origins is a list of origins such as 'https://app.example'")
+            return
+        for origin in given:
+            url = _plain_url(origin)
+            if url is None or url.path:
                 self.problems.append(f"cors_origins: {origin!r} is no origin such as 'https://app.example'")
             yield str(origin)
+
+    def exempt(self) -> Callable[[Request], bool] | None:
+        exempt: Callable[[Request], bool] | None = self.options.get("exempt")
+        if exempt is not None and not callable(exempt):
+            self.problems.append("exempt is a callable of the request")
+        return exempt
 
     def merchant_pub(self) -> str | None:
         value: str | None = self.options.get("merchant_pub")
         if value is not None:
             try:
-                return crockford.encode(crockford.decode(value, 32))
+                return crockford.encode(crockford.decode(str(value), 32))
             except CodecError as exc:
                 self.problems.append(f"merchant_pub is no public key: {exc}")
         return value
@@ -260,3 +275,15 @@ class _Resolver:
         if not re.fullmatch(r"(?:/[A-Za-z0-9._~-]+)+", prefix):
             self.problems.append("prefix is a path of plain segments, such as /.well-known/taler-paywall")
         return prefix
+
+
+def _plain_url(value: Any) -> SplitResult | None:
+    """Return the parts of an http(s) URL that nobody reads in two ways, None if it is none."""
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or set(value) & set(' \\"<>'):
+        return None
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in _DEFAULT_PORTS and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return None
+    return url if usable and "@" not in url.netloc and not url.query and not url.fragment else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from taler_paywall.amount import Amount
 from taler_paywall.operations import Payment
@@ -36,6 +36,7 @@ class PaymentRequired:
         taler_pay_uri: checked URI for wallets.
     """
 
+    reason: ClassVar[str] = "unpaid"
     amount: Amount
     order: Order | None = None
     order_status_url: str = ""
@@ -51,6 +52,7 @@ class Refunded:
         collect_url: page of the backend where the wallet collects the refund, empty once it has.
     """
 
+    reason: ClassVar[str] = "refunded"
     order: Order
     collect_url: str
 
@@ -84,6 +86,8 @@ class NotAcceptable:
 @dataclass(frozen=True, slots=True)
 class CookiesNeeded:
     """The browser came back from the backend's page without any of our cookies."""
+
+    reason: ClassVar[str] = "cookies-needed"
 
 
 @dataclass(frozen=True, slots=True)

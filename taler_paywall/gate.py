@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request, without_root
-from taler_paywall.path import MAX_ODD_LENGTH, has_lookalikes, is_plain, readings
+from taler_paywall.path import has_lookalikes, is_plain, readings
 from taler_paywall.resource import Resource, Rule, Rules
 
 
@@ -37,13 +37,20 @@ class Gate:
         if not is_plain(request.path, request.raw_path):
             return Refused(400, "ambiguous-path") if self._is_sold_somehow(request) else None
         found = self._apply(request, request.path)
-        if has_lookalikes(request.path):
-            # A look-alike of what the same rule sells is a name of its own, like ½; one that another rule sells is not.
-            for reading in readings(request.path, request.raw_path):
-                other = self._apply(request, reading)
-                if isinstance(other, tuple) and not (isinstance(found, tuple) and found[0] is other[0]):
-                    return Refused(400, "ambiguous-path")
+        if has_lookalikes(request.path) and not self._is_a_name_of_its_own(request, found):
+            return Refused(400, "ambiguous-path")
         return found
+
+    def _is_a_name_of_its_own(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
+        """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""
+        others = readings(request.path, request.raw_path)
+        if others is None:
+            return False
+        for other in (self._apply(request, reading) for reading in others):
+            same = isinstance(other, tuple) and isinstance(found, tuple) and other[0] is found[0]
+            if other is not None and not same and other != found:
+                return False
+        return True
 
     def _apply(self, request: Request, path: str) -> tuple[Rule, Resource] | Refused | None:
         """Return what one reading of the path asks for."""
@@ -57,9 +64,8 @@ class Gate:
 
     def _is_sold_somehow(self, request: Request) -> bool:
         """Tell whether any reading of an odd path is sold, whatever the method and the exceptions."""
-        if len(request.path) > MAX_ODD_LENGTH or len(request.raw_path or b"") > 3 * MAX_ODD_LENGTH:
-            # Too much work to look at, and no ordinary name.
-            return True
         found = readings(request.path, request.raw_path)
+        if found is None:
+            return True
         views = found | {without_root(reading, request.root_path) for reading in found}
         return any(self._rules.sells(view) for view in views)

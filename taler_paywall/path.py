@@ -12,8 +12,8 @@ import unicodedata
 from collections.abc import Callable
 from urllib.parse import unquote, unquote_to_bytes
 
-#: Longer paths that are not plain are refused without looking for readings, which would cost too much.
-MAX_ODD_LENGTH = 512
+#: How many characters are looked at for the readings of one path; what would take more is no ordinary path.
+MAX_WORK = 50_000
 
 # Characters that every server and framework reads alike; dot segments and empty ones are looked for apart.
 _ORDINARY = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/\-]*").fullmatch
@@ -22,8 +22,9 @@ _AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-# Some scripts, and emoji, are spelled with joiners.
+# Some scripts, and emoji, are spelled with joiners; at an edge or beside Latin letters they only hide.
 _JOINERS = frozenset("\u200c\u200d")
+_HIDING = re.compile(r"(?:\A|[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?:[\x00-\x7f]|\Z)").search
 
 
 def is_plain(path: str, raw_path: bytes | None) -> bool:
@@ -39,6 +40,7 @@ def is_plain(path: str, raw_path: bytes | None) -> bool:
         path.startswith("/")
         and not _AMBIGUOUS(path)
         and not (raw_path is not None and _HIDDEN(raw_path))
+        and not _HIDING(path)
         and unicodedata.is_normalized("NFC", path)
         and not any(char not in _JOINERS and unicodedata.category(char) in _INVISIBLE for char in path)
     )
@@ -49,17 +51,21 @@ def has_lookalikes(path: str) -> bool:
     return not path.isascii() and not (_JOINERS.isdisjoint(path) and unicodedata.is_normalized("NFKC", path))
 
 
-def readings(path: str, raw_path: bytes | None) -> set[str]:
-    """List every way in which some server or framework may read a path.
+def readings(path: str, raw_path: bytes | None) -> set[str] | None:
+    """List every way in which some server or framework may read a path; None if that is too much work.
 
     Args:
-        path: decoded once by the server, at most `MAX_ODD_LENGTH` characters.
+        path: decoded once by the server.
         raw_path: as it came, or None.
     """
     found = {path}
     if raw_path is not None:
         found.add(unquote_to_bytes(raw_path).decode("utf-8", "ignore"))
+    work = 0
     for transform in _TRANSFORMS:
+        work += sum(map(len, found))
+        if work > MAX_WORK:
+            return None
         found |= {transform(reading) for reading in found}
     return {reading if reading.startswith("/") else f"/{reading}" for reading in found}
 
@@ -92,6 +98,7 @@ def _without_dot_segments(path: str) -> str:
 
 
 _TRANSFORMS: tuple[Callable[[str], str], ...] = (
+    folded,
     unquote,
     unquote,
     _without_authority,

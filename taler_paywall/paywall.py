@@ -222,10 +222,9 @@ class Paywall:
     def _is_own(self, request: Request) -> bool:
         """Tell whether a form was sent by this site's own pages (design, section 7)."""
         public = urlsplit(self._storefront.public_url)
-        origin = request.header(b"origin").decode("latin-1")
-        if origin:
-            return origin == f"{public.scheme}://{public.netloc}"
-        return request.header(b"sec-fetch-site") == b"same-origin"
+        # A page that sends no referrer sends no origin with its forms either: browsers then write "null".
+        own_origin = request.header(b"origin").decode("latin-1") == f"{public.scheme}://{public.netloc}"
+        return own_origin or request.header(b"sec-fetch-site") == b"same-origin"
 
     def _is_preflight(self, request: Request) -> bool:
         origin = request.header(b"origin").decode("latin-1")
@@ -246,8 +245,8 @@ class Paywall:
                 _log.warning("unknown reason=%s resource=%r detail=%r", reason, name, detail)
             case _:
                 order: Order | None = getattr(decision, "order", None)
-                reason = getattr(decision, "reason", type(decision).__name__)
-                _log.info("refused reason=%s resource=%r order=%s", reason, name, order.order_id if order else None)
+                order_id = order.order_id if order else None
+                _log.info("refused reason=%s resource=%r order=%s", decision.reason, name, order_id)
 
 
 def _form(request: Request, body: bytes) -> dict[str, str]:

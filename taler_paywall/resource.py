@@ -241,7 +241,8 @@ class Rules:
         Args:
             method: the method token.
             path: a plain path, as the application routes it.
-            query: the raw query string; "ambiguous" is returned if it names a declared key with two values.
+            query: the raw query string; "ambiguous" is returned if a declared key has two values, or none
+                that is text.
         """
         for index in self.candidates(path):
             rule = self.rules[index]
@@ -253,7 +254,7 @@ class Rules:
                 continue
             parts = dict(_parts(rule, path))
             for key, value in _selected(rule, query):
-                if parts.setdefault(key, value) != value:
+                if parts.setdefault(key, value) != value or "\ufffd" in value:
                     return "ambiguous"
             return rule, resource_of(rule, parts)
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import iscoroutinefunction
 from urllib.parse import unquote
 
 from taler_paywall.amount import Amount
@@ -74,6 +75,8 @@ def _pattern_problems(rule: Rule) -> Iterator[str]:
 
 
 def _price_problems(rule: Rule) -> Iterator[str]:
+    if iscoroutinefunction(rule.price):
+        yield "the price is a coroutine function; it has to be a plain one, for it is asked without I/O"
     if rule.price is None or callable(rule.price):
         return
     try:
@@ -86,7 +89,7 @@ def _price_problems(rule: Rule) -> Iterator[str]:
 
 
 def _page_problems(rule: Rule) -> Iterator[str]:
-    if isinstance(rule.query, str) or not all(isinstance(key, str) for key in rule.query):
+    if not isinstance(rule.query, list | tuple) or not all(isinstance(key, str) for key in rule.query):
         yield 'query is a list of names, such as ["id"]'
         return
     if len(set(rule.names)) < len(rule.names):
@@ -100,6 +103,8 @@ def _page_problems(rule: Rule) -> Iterator[str]:
             yield "page is a path of this site, without a query"
         elif unknown := set(re.findall(r"\{([^}]*)\}", rule.page)) - set(rule.names):
             yield f"the page names {sorted(unknown)}, which the pattern does not"
+        elif not is_plain(re.sub(r"\{[^}]*\}", "0", rule.page), None):
+            yield "the page can be read in more than one way: no %XX, //, dot segments, ; or \\"
     elif isinstance(rule.pattern, re.Pattern):
         yield "a regular expression needs page=: where the reader returns to after paying"
     elif rule.method in UNSAFE_METHODS:

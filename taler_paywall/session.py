@@ -155,7 +155,8 @@ class Cookies:
             if cookie.startswith(self._order_prefix) and cookie != name
         ]
         others.sort(reverse=True)
-        room, kept, evicted = MAX_BYTES - len(name) - len(value), 1, []
+        session = sum(len(cookie) + len(theirs) for cookie, theirs in _pairs(headers) if cookie == self._session_name)
+        room, kept, evicted = MAX_BYTES - session - len(name) - len(value), 1, []
         for _, cookie, theirs in others:
             room -= len(cookie) + len(theirs) + 3
             kept += 1

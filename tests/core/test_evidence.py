@@ -121,8 +121,8 @@ FACTS: dict[str, tuple[tuple[str, ...], st.SearchStrategy[Any]]] = {
         (TERMS, "extra", EXTRA, "amount"),
         st.sampled_from(["KUDOS:0.50000001", "EUR:0.5", "KUDOS:1", "0.5", ""]) | json_values,
     ),
-    "refunded": (("refunded",), json_values.filter(lambda value: value is not False)),
-    "refund pending": (("refund_pending",), json_values.filter(lambda value: value is not False)),
+    "refunded": (("refunded",), st.just(True) | json_values.filter(lambda value: value is not False)),
+    "refund pending": (("refund_pending",), st.just(True) | json_values.filter(lambda value: value is not False)),
     "refund amount": (
         ("refund_amount",),
         amounts.filter(lambda text: float(text.partition(":")[2]) > 0)

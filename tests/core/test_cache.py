@@ -1,0 +1,158 @@
+"""The session-payment-cache: bounded, short-lived, and exact."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from taler_paywall import cache
+from taler_paywall.cache import SPREAD, MemoryCache
+from taler_paywall.operations import Payment, PaymentKey, SessionId
+
+
+def key(number: int = 0, *, resource: str = "/a", session_id: str = "S") -> PaymentKey:
+    return PaymentKey(f"ORDER{number}", resource, SessionId(session_id))
+
+
+def payment(number: int = 0) -> Payment:
+    return Payment(f"ORDER{number}", "/a", "KUDOS:0.5")
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(cache, "time", made)
+    return made
+
+
+def test_what_was_put_is_found() -> None:
+    """A payment is found by exactly its order, resource and session."""
+    held = MemoryCache()
+    held.put(key(), payment(), 60)
+
+    assert held.get((key(),)) == payment()
+    assert held.get(()) is None
+    for other in (key(1), key(resource="/b"), key(session_id="T"), PaymentKey("order0", "/a", SessionId("S"))):
+        assert held.get((other,)) is None
+
+
+def test_the_first_key_that_is_held_counts() -> None:
+    """Of several keys, in their order, the first that is held gives the payment."""
+    held = MemoryCache()
+    for number in (1, 2):
+        held.put(key(number), payment(number), 60)
+
+    assert held.get((key(0), key(2), key(1))) == payment(2)
+    assert held.get((key(1), key(2))) == payment(1)
+
+
+def test_expiry(clock: Clock) -> None:
+    """A payment is good for its time, spread by a tenth, and not a moment longer."""
+    held = MemoryCache()
+    held.put(key(), payment(), 60)
+
+    clock.now += 60 * (1 - SPREAD) - 0.001
+    assert held.get((key(),)) == payment()
+    clock.now += 60 * 2 * SPREAD + 0.002
+    assert held.get((key(),)) is None
+    assert held._payments == {}
+
+
+def test_an_expired_key_hides_no_other(clock: Clock) -> None:
+    """A key that has expired is passed over for one that has not."""
+    held = MemoryCache()
+    held.put(key(1), payment(1), 10)
+    held.put(key(2), payment(2), 60)
+    clock.now += 20
+
+    assert held.get((key(1), key(2))) == payment(2)
+
+
+def test_expiry_is_spread(clock: Clock) -> None:
+    """Payments seen in the same moment do not all expire in the same moment."""
+    held = MemoryCache()
+    for number in range(200):
+        held.put(key(number), payment(number), 60)
+
+    ends = [expires - clock.now for expires, _ in held._payments.values()]
+    assert 54 <= min(ends) < 57
+    assert 63 < max(ends) <= 66
+
+
+def test_nothing_is_held_for_no_time() -> None:
+    """With recheck_after=0 every request asks the backend."""
+    held = MemoryCache()
+    held.put(key(), payment(), 0)
+
+    assert held.get((key(),)) is None
+
+
+def test_putting_again_renews(clock: Clock) -> None:
+    """A payment that is seen again is good for its time again, shorter or longer, and counts as new."""
+    held = MemoryCache(size=2)
+    held.put(key(1), payment(1), 10)
+    held.put(key(2), payment(2), 60)
+    held.put(key(1), payment(1), 60)
+    clock.now += 20
+    assert held.get((key(1),)) == payment(1)
+
+    held.put(key(3), payment(3), 60)
+    assert held.get((key(2),)) is None
+    assert held.get((key(1),)) == payment(1)
+
+
+def test_it_is_bounded() -> None:
+    """The oldest payment makes room; there are never more than the size."""
+    held = MemoryCache(size=10)
+    for number in range(1000):
+        held.put(key(number), payment(number), 60)
+        assert len(held._payments) <= 10
+
+    assert [number for number in range(1000) if held.get((key(number),))] == list(range(990, 1000))
+
+
+def test_forget() -> None:
+    """A refund ends a payment at once, and no other; forgetting what is not held is no error."""
+    held = MemoryCache()
+    held.put(key(1), payment(1), 60)
+    held.put(key(2), payment(2), 60)
+    held.forget(key(1))
+    held.forget(key(3))
+
+    assert held.get((key(1),)) is None
+    assert held.get((key(2),)) == payment(2)
+
+
+def test_threads() -> None:
+    """Several threads use one cache without an error, and it stays bounded."""
+    held = MemoryCache(size=50)
+    errors: list[BaseException] = []
+
+    def use(start: int) -> None:
+        try:
+            for number in range(start, start + 2000):
+                held.put(key(number % 97), payment(number % 97), 0.0001 if number % 3 else 60)
+                held.get((key((number * 7) % 97), key(number % 97)))
+                held.forget(key((number * 5) % 97))
+        except BaseException as exc:  # noqa: BLE001 - whatever a thread raises
+            errors.append(exc)
+
+    threads = [threading.Thread(target=use, args=(n * 31,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert len(held._payments) <= 50
