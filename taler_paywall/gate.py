@@ -9,7 +9,8 @@ from __future__ import annotations
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request, without_root
 from taler_paywall.path import has_lookalikes, is_plain, readings
-from taler_paywall.resource import Resource, Rule, Rules
+from taler_paywall.resource import Resource, Rule
+from taler_paywall.rules import Rules
 
 
 class Gate:

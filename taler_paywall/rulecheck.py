@@ -12,9 +12,9 @@ from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
 from taler_paywall.http import UNSAFE_METHODS
 from taler_paywall.path import is_plain
-from taler_paywall.resource import Price, Rule, Rules, resource_of
+from taler_paywall.resource import PART, Price, Rule, resource_of
+from taler_paywall.rules import Rules
 
-_PART = re.compile(r"\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
 #: Query keys that the fulfillment URL uses itself.
 _RESERVED_KEYS = frozenset({"again", "resource"})
 
@@ -65,7 +65,7 @@ def _pattern_problems(rule: Rule) -> Iterator[str]:
         return
     if rule.method and rule.method not in {*UNSAFE_METHODS, "GET"}:
         yield "the method is one of GET, POST, PUT, PATCH and DELETE; a GET rule covers HEAD, OPTIONS and all others"
-    segments = [segment for segment in rule.segments if not _PART.match(segment) and segment != "*"]
+    segments = [segment for segment in rule.segments if not PART.match(segment) and segment != "*"]
     if any(mark in segment for segment in segments for mark in "{}*"):
         yield "{name} and * stand for a whole segment; write a regular expression for less"
     elif rule.path != "/" and not is_plain("/" + "/".join(segment or "x" for segment in segments), None):
@@ -165,7 +165,7 @@ def _meets(rule: Rule, page: Sequence[str]) -> bool:
     if isinstance(rule.pattern, re.Pattern) or segments[-1:] == ["*"] or rule.method in UNSAFE_METHODS:
         return False
     return len(segments) == len(page) and all(
-        mine in {theirs, "*"} or any(map(_PART.match, (mine, theirs)))
+        mine in {theirs, "*"} or any(map(PART.match, (mine, theirs)))
         for mine, theirs in zip(segments, page, strict=True)
     )
 
@@ -183,7 +183,7 @@ def _covers(earlier: Rule, later: Rule) -> bool:
         if position >= len(theirs):
             return False
         tail = theirs[position] == "*" and position == len(theirs) - 1
-        wild = segment == "*" or bool(_PART.match(segment))
+        wild = segment == "*" or bool(PART.match(segment))
         if tail or not (wild or segment == theirs[position]):
             return False
     return len(mine) == len(theirs)
@@ -196,4 +196,4 @@ def _compared(rule: Rule, *, exact: bool = False) -> list[str]:
         return segments
     if segments[-1:] == [""]:
         del segments[-1]
-    return [segment if _PART.match(segment) else segment.casefold() for segment in segments]
+    return [segment if PART.match(segment) else segment.casefold() for segment in segments]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from taler_paywall.decision import Refused
 from taler_paywall.gate import Gate
 from taler_paywall.http import Request
-from taler_paywall.resource import Rule, Rules
+from taler_paywall.resource import Rule
+from taler_paywall.rules import Rules
 
 RULES = (
     Rule("/articles/sample", None),

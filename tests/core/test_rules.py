@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.resource import Price, Resource, Rule, Rules, resource_of
+from taler_paywall.resource import Price, Resource, Rule, resource_of
 from taler_paywall.rulecheck import problems_of, rules_of
+from taler_paywall.rules import Rules
 
 
 def name_of(rules: Sequence[Rule], path: str, method: str = "GET", query: bytes = b"") -> str | None:

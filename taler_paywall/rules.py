@@ -1,0 +1,144 @@
+"""All rules of a site, compiled: from a path to the first rule that applies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl
+
+from taler_paywall.resource import PART, Resource, Rule, resource_of
+
+
+@dataclass(slots=True)
+class _Node:
+    """Where a template has come to: the rules that end here, and the ways on."""
+
+    literals: dict[str, _Node] = field(default_factory=dict)
+    anything: _Node | None = None
+    here: list[int] = field(default_factory=list)
+    below: list[int] = field(default_factory=list)
+
+
+class Rules:
+    """All rules of a site, compiled once: looking a path up costs its own length, not the number of templates.
+
+    Args:
+        rules: in order; the first that matches wins.
+    """
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.rules = tuple(rules)
+        self._root = _Node()
+        self._expressions = [(i, rule.lenient) for i, rule in enumerate(rules) if rule.lenient is not None]
+        for index, rule in enumerate(rules):
+            if isinstance(rule.pattern, str):
+                self._insert(index, rule.segments)
+        # Nearly every path of a site is free, and its first segment tells; nothing else is then looked at.
+        root = self._root
+        self._first = None if root.anything or root.below or root.here or self._expressions else root.literals
+
+    def _insert(self, index: int, segments: Sequence[str]) -> None:
+        node = self._root
+        for position, segment in enumerate(segments):
+            if segment == "*" and position == len(segments) - 1:
+                node.below.append(index)
+                return
+            if segment == "*" or PART.match(segment):
+                node.anything = node.anything or _Node()
+                node = node.anything
+            elif segment or position < len(segments) - 1:
+                node = node.literals.setdefault(segment.casefold(), _Node())
+        node.here.append(index)
+
+    def candidates(self, path: str) -> list[int]:
+        """Return the indices of the rules that some lenient router would apply to a path, in order.
+
+        What is no part of a resource's identity is compared without regard to case, and one slash at the end does not
+        count.
+        """
+        segments = path.casefold().split("/")[1:]
+        if self._first is not None and segments[0] not in self._first:
+            return []
+        if segments and not segments[-1]:
+            del segments[-1]
+        found: list[int] = []
+        nodes = [self._root]
+        for segment in segments:
+            ways: list[_Node] = []
+            for node in nodes:
+                found += node.below
+                if (literal := node.literals.get(segment)) is not None:
+                    ways.append(literal)
+                if node.anything is not None:
+                    ways.append(node.anything)
+            nodes = ways
+            if not nodes:
+                break
+        for node in nodes:
+            found += node.here
+            found += node.below
+        found += [index for index, lenient in self._expressions if _match(lenient, path)]
+        return sorted(found) if len(found) > 1 else found
+
+    def sells(self, path: str) -> bool:
+        """Tell whether any rule with a price may apply to this reading of a path, whatever the method."""
+        return any(self.rules[index].price is not None for index in self.candidates(path))
+
+    def resource(self, method: str, path: str, query: bytes) -> tuple[Rule, Resource] | Literal["ambiguous"] | None:
+        """Return the first rule that applies, and the resource; None if the path is free.
+
+        Args:
+            method: the method token.
+            path: a plain path, as the application routes it.
+            query: the raw query string; "ambiguous" is returned if a declared key has two values, or none
+                that is text.
+        """
+        for index in self.candidates(path):
+            rule = self.rules[index]
+            if not rule.gates(method):
+                continue
+            if rule.price is None:
+                if _exactly(rule, path):
+                    return None
+                continue
+            parts = dict(_parts(rule, path))
+            for key, value in _selected(rule, query):
+                if parts.setdefault(key, value) != value or "\ufffd" in value:
+                    return "ambiguous"
+            return rule, resource_of(rule, parts)
+        return None
+
+
+def _match(lenient: re.Pattern[str], path: str) -> re.Match[str] | None:
+    return lenient.fullmatch(path) or (lenient.fullmatch(path[:-1]) if path.endswith("/") else None)
+
+
+def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
+    if rule.lenient is not None:
+        match = _match(rule.lenient, path)
+        groups = match.groupdict() if match else {}
+        yield from ((name, value) for name, value in groups.items() if value is not None)
+        return
+    for segment, value in zip(rule.segments, path.split("/")[1:], strict=False):
+        if match := PART.match(segment):
+            yield match[1], value
+
+
+def _selected(rule: Rule, query: bytes) -> Iterator[tuple[str, str]]:
+    if rule.query:
+        text = query.decode("latin-1")
+        yield from ((k, v) for k, v in parse_qsl(text, keep_blank_values=True) if k in rule.query)
+
+
+def _exactly(rule: Rule, path: str) -> bool:
+    """Tell whether a free rule means this very path: case counts, and so does a slash at the end."""
+    if isinstance(rule.pattern, re.Pattern):
+        return rule.pattern.fullmatch(path) is not None
+    own, theirs = rule.segments, path.split("/")[1:]
+    if own[-1] == "*":
+        own, theirs = own[:-1], theirs[: len(own) - 1]
+    return len(own) == len(theirs) and all(
+        a in {"*", b} or PART.match(a) is not None for a, b in zip(own, theirs, strict=True)
+    )
