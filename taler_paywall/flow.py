@@ -206,13 +206,15 @@ class _Checkout:
     def next_attempt(self, order: Order, outcome: Unusable) -> Order:
         """Return the order that replaces an unusable one."""
         attempt = order.attempt + 1
-        return self._order(order.session_id, attempt, attempt if outcome.anew else order.again)
+        following = self._order(order.session_id, attempt, attempt if outcome.anew else order.again)
+        # A reader who comes back from the backend's page still wants the page that was asked for at first.
+        return following if following.page else replace(following, page=order.page)
 
     def _order(self, session_id: SessionId, attempt: int, again: int) -> Order:
-        resource = self.offer.resource
+        resource, page = self.offer.resource, self.visit.page
         order_id = self.storefront.keys.order_id(session_id, resource.name, attempt)
-        order = Order(session_id, order_id, resource.tag, attempt, again, "", self.visit.page, 0, self.visit.now)
-        return replace(order, page="") if self._is_fulfillment(order, order.page) else order
+        order = Order(session_id, order_id, resource.tag, attempt, again, "", page, 0, self.visit.now)
+        return replace(order, page="") if self._is_fulfillment(order, page) else order
 
     def _is_fulfillment(self, order: Order, page: str) -> bool:
         return unquote(self.storefront.public_url + page) == unquote(fulfillment_url(self.offer, order))

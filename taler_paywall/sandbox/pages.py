@@ -20,8 +20,8 @@ _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
-    # Its address holds what entitles to see the page.
-    "Referrer-Policy": "same-origin",
+    # The shop may learn that its reader comes from here; the address itself entitles to see the page.
+    "Referrer-Policy": "strict-origin",
     "X-Content-Type-Options": "nosniff",
     "Vary": "Accept",
 }

@@ -134,7 +134,8 @@ def paid(which: Order, terms: Json | None = None, **changes: Any) -> tuple[int, 
 
 def get(which: Order) -> str:
     """Return how `Script` writes a status request."""
-    return f"GET private/orders/{quote_segment(which.order_id)}?session_id={which.session_id}"
+    query = f"session_id={which.session_id}&allow_refunded_for_repurchase=YES"
+    return f"GET private/orders/{quote_segment(which.order_id)}?{query}"
 
 
 POST = "POST private/orders"

@@ -87,13 +87,15 @@ CALLS: dict[str, Call[Any]] = {
 
 # Requests.
 
+STATUS_QUERY = (("session_id", SESSION), ("allow_refunded_for_repurchase", "YES"))
+
 
 @pytest.mark.parametrize(
     ("call", "request_"),
     [
         ("get_config", BackendRequest("GET", "config")),
         ("post_order", BackendRequest("POST", "private/orders", (), b'{"order":{"order_id":"%b"}}', private=True)),
-        ("get_order", BackendRequest("GET", "private/orders/{}", (("session_id", SESSION),), private=True)),
+        ("get_order", BackendRequest("GET", "private/orders/{}", STATUS_QUERY, private=True)),
         ("get_public_order", BackendRequest("GET", "orders/{}", (("h_contract", "H"), ("session_id", SESSION)))),
         (
             "post_refund",

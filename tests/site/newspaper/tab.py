@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 ARTIFACTS = ROOT / "artifacts"
-TIMEOUT = 30_000
+TIMEOUT = 20_000
 SITE_COOKIES = re.compile("^taler_(?!paywall_sandbox)")
 
 

@@ -175,19 +175,20 @@ def test_unpaid_reload(tab: Tab, newspaper: Site) -> None:
     assert tab.button(PAY).count() == 1
 
 
-def test_claimed_and_both_claimed(tab: Tab, newspaper: Site, wallets: Callable[[], Wallet]) -> None:
+def test_claimed_and_both_claimed(open_tab: OpenTab, newspaper: Site, wallets: Callable[[], Wallet]) -> None:
     """Another wallet has the order: a new one; it has the new one too: a page that says so, then it works."""
     url = newspaper.url + ONE
+    tab = open_tab()
     tab.open(url)
     first = tab.page.url
-    cookies = tab.context.cookies()
+    state = tab.context.storage_state()
     wallets().claim(first)
     assert tab.open(url) == 402
     second = tab.page.url
     assert order_of(second) != order_of(first)
     wallets().claim(second)
-    tab.context.clear_cookies()
-    tab.context.add_cookies([{key: value for key, value in cookie.items()} for cookie in cookies])  # type: ignore[misc]
+    # Another tab of the same browser, which has not heard of the replacement.
+    tab = open_tab(storage_state=state)
     assert tab.open(url) == 402
     assert tab.page.url == url, "a page of the site, no redirect"
     assert "another wallet" in tab.text

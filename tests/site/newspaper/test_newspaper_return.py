@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
@@ -236,6 +237,24 @@ def test_the_status_url_is_no_key(reader: Reader, readers: Callable[..., Reader]
     answer = thief.visit(f"{ONE}?{query}&order_id={order_of(status_url)}")
     assert answer.status_code == 302
     assert order_of(answer.headers["location"]) != order_of(status_url)
+
+
+def test_many_requests_at_once_make_one_order(reader: Reader, newspaper: Site, sandbox: Sandbox) -> None:
+    """A browser with a session that asks a dozen times at once gets one order, however the requests overtake."""
+    reader.visit(TWO)
+    cookies = reader.cookies("_session")
+    before = len(sandbox.orders())
+
+    def ask(_: int) -> str:
+        with Reader(newspaper.url) as tab:
+            tab.hold(cookies)
+            answer = tab.visit(ONE)
+            assert answer.status_code == 302
+            return str(answer.headers["location"])
+
+    with ThreadPoolExecutor(12) as pool:
+        assert len(set(pool.map(ask, range(12)))) == 1
+    assert len(sandbox.orders()) == before + 1
 
 
 @pytest.mark.parametrize("paid", [0, 1])
