@@ -8,6 +8,8 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 
 .PHONY: demo test lint bench clean
+# Two of the stamps would run pip in one environment.
+.NOTPARALLEL:
 
 demo: $(VENV)/demo
 	PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) exec $(RUN) -m examples.newspaper
@@ -21,7 +23,7 @@ lint: $(VENV)/lint $(VENV)/test
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/bench
+bench: $(VENV)/demo
 	$(RUN) -m benchmarks $(ROWS)
 
 clean:
@@ -30,13 +32,14 @@ clean:
 # One environment; each stamp adds the extra that its command needs.
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=...") if sys.version_info < (3, 11) else None'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "python cannot make an environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 
 $(VENV)/demo: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(VENV)/test $(VENV)/lint $(VENV)/bench: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/test $(VENV)/lint: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
 
@@ -45,4 +48,5 @@ $(VENV)/test $(VENV)/lint $(VENV)/bench: $(VENV)/%: pyproject.toml | $(VENV)/bin
 chromium:
 	@command -v chromium >/dev/null || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; }
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; } \
+	|| echo "Chromium cannot be installed: the tests of the browser will fail" >&2

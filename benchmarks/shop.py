@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -145,8 +144,3 @@ async def buy(app: ASGIApp, path: str, cookies: Cookies) -> None:
         with contextlib.closing(connection):
             async with http_client() as client:
                 await Wallet(purse, client).pay(asked.location)
-
-
-def in_a_loop(use: Callable[[], Any]) -> Any:
-    """Run a coroutine function in an event loop of its own."""
-    return asyncio.run(use())

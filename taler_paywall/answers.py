@@ -41,10 +41,6 @@ class Price(msgspec.Struct, frozen=True):
             Amount.parse(self.amount)
 
 
-class Choice(Price, frozen=True):
-    """One way to pay a contract of version 1."""
-
-
 class ContractTerms(Price, frozen=True, kw_only=True):
     """What the storefront must know of a contract (merchant API, ContractTerms)."""
 
@@ -53,7 +49,7 @@ class ContractTerms(Price, frozen=True, kw_only=True):
     refund_deadline: Time
     wire_transfer_deadline: Time
     version: int = 0
-    choices: list[Choice] = []
+    choices: list[Price] = []
     merchant_pub: str | None = None
     fulfillment_url: str | None = None
     extra: dict[str, Any] | None = None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Unpack
 
 from taler_paywall.cache import MemoryCache
 from taler_paywall.config import Options, RuleList, resolve
 from taler_paywall.drive import aperform, arun
+from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.local_sandbox import LocalSandbox, play_key
-from taler_paywall.paywall import MAX_FORM, Granted, Paywall
+from taler_paywall.paywall import Granted, Paywall
 from taler_paywall.transport import HttpBackend
 
 Scope = MutableMapping[str, Any]
@@ -59,12 +61,12 @@ class PaywallMiddleware:
         paywall = self._paywall or self._open_on_loopback(scope)
         if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
             return await self.app(scope, receive, send)
-        request = request_of(scope)
+        request = _request_of(scope)
         answer = await self._answer(paywall, request, receive)
         if answer is None:
             return await self.app(scope, receive, send)
         if isinstance(answer, Response):
-            return await respond(answer, scope, send)
+            return await _respond(answer, scope, send)
         paid_scope = {**scope, "taler_paywall": answer.payment}
         return await self.app(paid_scope, receive, _granting(send, answer))
 
@@ -104,7 +106,7 @@ class PaywallMiddleware:
         return closing
 
 
-def request_of(scope: Scope) -> Request:
+def _request_of(scope: Scope) -> Request:
     """Return what the paywall may know of an ASGI request; optional members of the scope may be missing."""
     return Request(
         method=scope.get("method", "GET"),
@@ -117,12 +119,12 @@ def request_of(scope: Scope) -> Request:
     )
 
 
-async def respond(response: Response, scope: Scope, send: Send) -> None:
+async def _respond(response: Response, scope: Scope, send: Send) -> None:
     """Send an answer of the paywall's own; a websocket gets it before it is accepted, or is closed."""
     kind = "http.response"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):
-            return await send({"type": "websocket.close", "code": 1008, "reason": "payment required"})
+            return await send({"type": "websocket.close", "code": 1008, "reason": HTTPStatus(response.status).phrase})
         kind = "websocket.http.response"
     await send({"type": f"{kind}.start", "status": response.status, "headers": list(response.headers)})
     return await send({"type": f"{kind}.body", "body": response.body})

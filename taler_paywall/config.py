@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypedDict
+from inspect import iscoroutinefunction
+from typing import Any, Literal, TypedDict, cast
 from urllib.parse import SplitResult, urlsplit
 
 from taler_paywall import crockford
@@ -125,11 +126,15 @@ class _Resolver:
         if enabled:
             self.problems += problems_of(rules)
         backend, sandbox_port = self.backend()
+        backend_public_url = self.url("backend_public_url", slash=True) or backend
+        if not urlsplit(backend_public_url).path.endswith(urlsplit(backend).path):
+            path = urlsplit(backend).path
+            self.problems.append(f"backend_public_url must end with the path of backend ({path}), after any prefix")
         real = sandbox_port is None
         settings = Settings(
             rules=tuple(rules),
             backend=backend,
-            backend_public_url=self.url("backend_public_url", slash=True) or backend,
+            backend_public_url=backend_public_url,
             token=self.token() if real else None,
             secret_keys=self.secret_keys(required=real),
             public_url=self.public_url(required=real),
@@ -250,16 +255,17 @@ class _Resolver:
             self.problems.append("cors_origins is a list of origins such as 'https://app.example'")
             return
         for origin in given:
-            url = _plain_url(origin)
-            if url is None or url.path:
+            url = self.checked_url("cors_origins", origin, slash=False)
+            if urlsplit(url).path:
                 self.problems.append(f"cors_origins: {origin!r} is no origin such as 'https://app.example'")
-            yield str(origin)
+            yield url
 
     def exempt(self) -> Callable[[Request], bool] | None:
-        exempt: Callable[[Request], bool] | None = self.options.get("exempt")
-        if exempt is not None and not callable(exempt):
-            self.problems.append("exempt is a callable of the request")
-        return exempt
+        exempt: Any = self.options.get("exempt")
+        if exempt is not None and (not callable(exempt) or iscoroutinefunction(exempt)):
+            self.problems.append("exempt is a plain callable of the request, no coroutine function")
+            return None
+        return cast("Callable[[Request], bool] | None", exempt)
 
     def merchant_pub(self) -> str | None:
         value: str | None = self.options.get("merchant_pub")

@@ -1,4 +1,4 @@
-"""What the payment flow can decide. Nothing here knows HTTP; `taler_paywall.pages` renders it."""
+"""What the gate and the payment flow can decide; `taler_paywall.pages` renders it."""
 
 from __future__ import annotations
 
@@ -88,6 +88,7 @@ class CookiesNeeded:
     """The browser came back from the backend's page without any of our cookies."""
 
     reason: ClassVar[str] = "cookies-needed"
+    order: ClassVar[None] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Unavailable:
         detail: for the log only.
     """
 
+    order: ClassVar[None] = None
     reason: str
     detail: str
 
@@ -107,6 +109,7 @@ class Unavailable:
 class Refused:
     """The request cannot be answered at all, paid or not: an ambiguous path or a foreign form."""
 
+    order: ClassVar[None] = None
     status: Literal[400, 403, 404, 405, 413]
     reason: str
 

@@ -27,10 +27,8 @@ class ConfigError(TalerPaywallError, ValueError):
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(f"- {problem}" for problem in self.problems))
-
-    def __str__(self) -> str:
-        return "the paywall is not configured correctly:\n" + "\n".join(f"- {problem}" for problem in self.problems)
+        listed = "\n".join(f"- {problem}" for problem in self.problems)
+        super().__init__(f"the paywall is not configured correctly:\n{listed}")
 
 
 class CodecError(TalerPaywallError, ValueError):

@@ -77,7 +77,7 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
         offer: the resource and its price.
     """
     try:
-        return (yield from _Checkout(storefront, visit, offer).decide())
+        return (yield from _Steps(storefront, visit, offer).decide())
     except BackendError as exc:
         return Unavailable(exc.reason, str(exc))
 
@@ -86,7 +86,7 @@ Step = Generator[Op[Any], Any, Decision | Unusable]
 
 
 @dataclass(frozen=True, slots=True)
-class _Checkout:
+class _Steps:
     """The algorithm for one request; the methods that ask for something are generators."""
 
     storefront: Storefront
@@ -126,8 +126,7 @@ class _Checkout:
         created = yield from post_order(order_request(self.storefront, self.offer, order))
         if isinstance(created, OrderCreated):
             if created.order_id != order.order_id:
-                msg = "the backend made an order of another ID"
-                raise BackendNonsense(msg)
+                raise BackendNonsense("the backend made an order of another ID")
             deadline = created.pay_deadline.seconds if created.pay_deadline else 0
             order = replace(order, price=str(self.offer.amount), pay_deadline=deadline)
         return (yield from self.check(order))
@@ -221,19 +220,16 @@ class _Checkout:
 
     def _status_url(self, url: str | None) -> str:
         if url is None or not belongs(url, self.storefront.merchant_base_url):
-            msg = "the order status URL does not belong to the configured backend"
-            raise BackendNonsense(msg)
+            raise BackendNonsense("the order status URL does not belong to the configured backend")
         return url
 
     def _pay_uri(self, text: str, order: Order) -> str:
         try:
             uri = PayUri.parse(text)
         except CodecError as exc:
-            msg = f"the pay URI is malformed: {exc}"
-            raise BackendNonsense(msg) from None
+            raise BackendNonsense(f"the pay URI is malformed: {exc}") from None
         if not belongs(uri.merchant_base_url, self.storefront.merchant_base_url) or uri.order_id != order.order_id:
-            msg = "the pay URI does not belong to the configured backend and this order"
-            raise BackendNonsense(msg)
+            raise BackendNonsense("the pay URI does not belong to the configured backend and this order")
         return text
 
 
@@ -285,5 +281,4 @@ def _is_nothing(refund: str, amount: Amount) -> bool:
     try:
         return refund == "0" or Amount.parse(refund) <= Amount.zero(amount.currency)
     except CodecError as exc:
-        msg = f"the refunded amount is malformed: {exc}"
-        raise BackendNonsense(msg) from None
+        raise BackendNonsense(f"the refunded amount is malformed: {exc}") from None

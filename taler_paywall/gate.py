@@ -36,13 +36,13 @@ class Gate:
             request: compared as the application sees it and, where that is mounted, as the server does.
         """
         if not is_plain(request.path, request.raw_path):
-            return Refused(400, "ambiguous-path") if self._is_sold_somehow(request) else None
+            return Refused(400, "ambiguous-path") if self._any_reading_is_sold(request) else None
         found = self._apply(request, request.path)
-        if has_lookalikes(request.path) and not self._is_a_name_of_its_own(request, found):
+        if has_lookalikes(request.path) and not self._lookalikes_agree(request, found):
             return Refused(400, "ambiguous-path")
         return found
 
-    def _is_a_name_of_its_own(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
+    def _lookalikes_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
         """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""
         others = readings(request.path, request.raw_path)
         if others is None:
@@ -63,7 +63,7 @@ class Gate:
                 return found
         return None
 
-    def _is_sold_somehow(self, request: Request) -> bool:
+    def _any_reading_is_sold(self, request: Request) -> bool:
         """Tell whether any reading of an odd path is sold, whatever the method and the exceptions."""
         found = readings(request.path, request.raw_path)
         if found is None:

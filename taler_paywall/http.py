@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
 Header = tuple[bytes, bytes]
-Form = Literal["html", "json", "text"]
+Representation = Literal["html", "json", "text"]
 
 #: Longer URLs are followed by nobody.
 MAX_URL = 2048
@@ -70,7 +70,7 @@ class Request:
         """Whether a browser shows the answer to its user in a tab of its own."""
         if self.header(b"sec-fetch-mode"):
             return self.header(b"sec-fetch-mode") == b"navigate" and self.header(b"sec-fetch-dest") == b"document"
-        return self.preferred_form == "html"
+        return self.preferred_representation == "html"
 
     @property
     def may_order(self) -> bool:
@@ -89,11 +89,11 @@ class Request:
         return dest in {b"", b"empty"} and self.header(b"sec-fetch-site") == b"same-origin"
 
     @property
-    def preferred_form(self) -> Form:
-        """The form of answer that ``Accept`` prefers; at equal weight text first, so that ``*/*`` gets text."""
+    def preferred_representation(self) -> Representation:
+        """The representation that ``Accept`` prefers; at equal weight text first, so that ``*/*`` gets text."""
         accept = self.header(b"accept").decode("latin-1")
-        weights = {form: _weight(accept, types) for form, types in _FORMS.items()}
-        best = max(weights, key=lambda form: weights[form])
+        weights = {kind: _weight(accept, types) for kind, types in _MEDIA_TYPES.items()}
+        best = max(weights, key=lambda kind: weights[kind])
         return best if weights[best] > (0, 0) else "text"
 
 
@@ -124,7 +124,7 @@ def quote_segment(text: str) -> str:
     return quote(text, safe="~")
 
 
-_FORMS: dict[Form, tuple[str, ...]] = {
+_MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
     "text": ("text/plain",),
     "html": ("text/html", "application/xhtml+xml"),
     "json": ("application/json", "application/problem+json"),

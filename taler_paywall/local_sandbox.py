@@ -11,7 +11,6 @@ import fcntl
 import hmac
 import json
 import logging
-import os
 import secrets
 import socket
 import subprocess
@@ -22,43 +21,26 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Lock
 
+from taler_paywall.config import MIN_KEY_BYTES
 from taler_paywall.errors import BackendUnreachable
+from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path, state_directory, write_private
 
 START_TIMEOUT = 10.0
 
 _log = logging.getLogger("taler_paywall")
 
 
-def state_directory() -> Path:
-    """Return the directory of this user's sandboxes, made with access for nobody else (XDG base directories)."""
-    base = Path(os.environ.get("XDG_STATE_HOME", ""))
-    directory = (base if base.is_absolute() else Path.home() / ".local" / "state") / "taler-paywall"
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory
-
-
 def play_key() -> bytes:
     """Return a secret key for sites on play money: the same for all workers, and after a restart."""
+    file = state_directory() / "play.key"
     try:
-        file = state_directory() / "play.key"
         with contextlib.suppress(FileExistsError):
-            _write_private(file, secrets.token_hex(32))
+            write_private(file, secrets.token_hex(32), replace=False)
         key = file.read_bytes()
     except OSError as exc:
         _log.warning("play money: no key can be kept (%s); readers are forgotten when this process ends", exc.strerror)
-        return secrets.token_bytes(32)
-    return key if len(key) >= 32 else secrets.token_bytes(32)  # noqa: PLR2004 - config.MIN_KEY_BYTES
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Write a new file of this user alone, whole or not at all."""
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:  # noqa: PTH123 - the mode
-        stream.write(text)
-    try:
-        os.link(draft, file)
-    finally:
-        draft.unlink()
+        return secrets.token_bytes(MIN_KEY_BYTES)
+    return key if len(key) >= MIN_KEY_BYTES else secrets.token_bytes(MIN_KEY_BYTES)
 
 
 class LocalSandbox:
@@ -71,49 +53,56 @@ class LocalSandbox:
     def __init__(self, port: int) -> None:
         self._port = port
         self._lock = Lock()
-        self._token = ""
+        self._known: SandboxSecret | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
     def token(self) -> str:
-        """Return the sandbox's access token, after making sure once that it runs.
+        """Return the sandbox's access token, after making sure that it runs and is this user's.
 
         Raises:
             BackendUnreachable: it does not run and cannot be started, or another program has its port.
         """
         with self._lock:
-            if not self._token or (self._child is not None and self._child.poll() is not None):
+            if self._known is None or not self._stands(self._known):
                 try:
-                    self._token = self._join_or_start()
-                except OSError as exc:
-                    raise BackendUnreachable(f"the sandbox cannot be started: {exc.strerror}") from None
-            return self._token
+                    self._known = self._join_or_start()
+                except (OSError, SecretFileError) as exc:
+                    raise BackendUnreachable(f"the sandbox can be neither joined nor started: {exc}") from None
+            return self._known.token
 
-    def _join_or_start(self) -> str:
-        file = state_directory() / f"sandbox-{self._port}.json"
-        with _exclusive(file.with_suffix(".lock")):
-            if not _listens(self._port):
-                self._start(file)
-            secret, token = _read(file)
-            if not secret or not _proves(self._port, secret):
-                raise BackendUnreachable(f"port {self._port} is taken by a program that is not this user's sandbox")
-            return token
+    def _stands(self, known: SandboxSecret) -> bool:
+        return self._child.poll() is None if self._child else _proves(self._port, known)
 
-    def _start(self, file: Path) -> None:
-        file.unlink(missing_ok=True)
-        token = f"secret-token:{secrets.token_urlsafe(16)}"
-        _write_private(file, json.dumps({"secret": secrets.token_hex(32), "token": token}))
+    def _join_or_start(self) -> SandboxSecret:
+        state_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _exclusive(secret_path(self._port).with_suffix(".lock")):
+            # One that somebody else started and ended is theirs to start again, with the state that they kept.
+            joined = self._known is not None and self._child is None
+            if not joined and not _listens(self._port):
+                return self._start()
+            known = SandboxSecret.read(secret_path(self._port))
+        if not _proves(self._port, known):
+            raise BackendUnreachable(f"no sandbox of this user answers at port {self._port}")
+        self._child = None
+        return known
+
+    def _start(self) -> SandboxSecret:
+        known = SandboxSecret.fresh(f"secret-token:{secrets.token_urlsafe(16)}")
+        known.write(secret_path(self._port))
         command = [sys.executable, "-m", "taler_paywall", "sandbox", "--port", str(self._port)]
-        command += ["--secret-file", str(file), "--exit-with-stdin"]
-        self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
+        command += ["--secret-file", str(secret_path(self._port)), "--exit-with-stdin"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
         deadline = time.monotonic() + START_TIMEOUT
         while not _listens(self._port):
-            if self._child.poll() is not None:
-                raise BackendUnreachable(f"the sandbox ended with status {self._child.returncode}")
+            if child.poll() is not None:
+                raise BackendUnreachable(f"the sandbox ended with status {child.returncode}")
             if time.monotonic() > deadline:
-                self._child.terminate()
+                child.terminate()
                 raise BackendUnreachable(f"the sandbox did not start within {START_TIMEOUT:g} s")
             time.sleep(0.05)
+        self._child = child
         _log.warning("play money: the sandbox runs at http://127.0.0.1:%d/ and ends with this process", self._port)
+        return known
 
 
 @contextlib.contextmanager
@@ -130,19 +119,7 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _read(file: Path) -> tuple[str, str]:
-    """Return secret and token of a file that belongs to this user alone, empty texts otherwise."""
-    try:
-        status = file.stat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o077:
-            return "", ""
-        content = json.loads(file.read_text())
-        return str(content["secret"]), str(content["token"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "", ""
-
-
-def _proves(port: int, secret: str) -> bool:
+def _proves(port: int, known: SandboxSecret) -> bool:
     """Tell whether the program at a port knows the secret, without telling it."""
     nonce = secrets.token_bytes(16)
     connection = HTTPConnection("127.0.0.1", port, timeout=2)
@@ -153,4 +130,4 @@ def _proves(port: int, secret: str) -> bool:
         return False
     finally:
         connection.close()
-    return hmac.compare_digest(str(proof), hmac.digest(secret.encode(), nonce, "sha256").hex())
+    return hmac.compare_digest(str(proof).encode(), known.proof(nonce).encode())

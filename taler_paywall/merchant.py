@@ -35,7 +35,6 @@ T = TypeVar("T")
 
 ORDER_UNKNOWN = 2005
 ORDER_EXISTS = 2503
-CURRENCY_UNSUPPORTED = 2514
 
 _ORDER_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}\Z").match
 
@@ -71,8 +70,7 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
         ValueError: the session is empty: the backend would answer "paid" to anybody.
     """
     if not session_id:
-        msg = "an order's status is never asked without a session"
-        raise ValueError(msg)
+        raise ValueError("an order's status is never asked without a session")
 
     def parse(response: BackendResponse) -> OrderStatus:
         if response.status == HTTPStatus.NOT_FOUND and _error_code(response) == ORDER_UNKNOWN:
@@ -81,8 +79,7 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
         kinds: dict[str, type[OrderStatus]] = {"unpaid": Unpaid, "claimed": Claimed, "paid": Paid}
         status = answer.get("order_status")
         if not isinstance(status, str) or status not in kinds:
-            msg = "the order status is none of unpaid, claimed and paid"
-            raise BackendNonsense(msg)
+            raise BackendNonsense("the order status is none of unpaid, claimed and paid")
         return _convert(answer, kinds[status])
 
     path = f"private/orders/{_quoted(order_id)}"
@@ -131,8 +128,7 @@ def post_paid(order_id: str, sig: str, h_contract: str, session_id: SessionId) -
 def _quoted(order_id: str) -> str:
     """Return an order ID as a path segment; IDs come from cookies and from the backend, so they are checked here."""
     if not _ORDER_ID(order_id) or order_id in {".", ".."}:
-        msg = "an order ID has characters that no order ID has"
-        raise BackendNonsense(msg)
+        raise BackendNonsense("an order ID has characters that no order ID has")
     return quote_segment(order_id)
 
 
@@ -150,30 +146,25 @@ def _json(response: BackendResponse, *statuses: int) -> dict[str, Any]:
     if response.status not in statuses:
         raise BackendRejected(response.status, _error_code(response))
     if response.media_type != "application/json":
-        msg = "the answer is not application/json"
-        raise BackendNonsense(msg)
+        raise BackendNonsense("the answer is not application/json")
     try:
         answer = json.loads(response.body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
-        msg = "the answer is not well-formed JSON"
-        raise BackendNonsense(msg) from exc
+        raise BackendNonsense("the answer is not well-formed JSON") from exc
     if not isinstance(answer, dict):
-        msg = "the answer is not a JSON object"
-        raise BackendNonsense(msg)
+        raise BackendNonsense("the answer is not a JSON object")
     return answer
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        msg = "a member stands twice"
-        raise ValueError(msg)
+        raise ValueError("a member stands twice")
     return members
 
 
 def _refuse_constant(name: str) -> None:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
+    raise ValueError(f"{name} is not JSON")
 
 
 def _error_code(response: BackendResponse) -> int:
@@ -190,5 +181,4 @@ def _convert(answer: dict[str, Any], kind: type[T]) -> T:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as exc:
         # The text of the exception names the member and the types, never a value.
-        msg = f"the answer is no {kind.__name__}: {exc}"
-        raise BackendNonsense(msg) from None
+        raise BackendNonsense(f"the answer is no {kind.__name__}: {exc}") from None

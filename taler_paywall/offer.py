@@ -18,7 +18,7 @@ class Storefront:
     """What the flow must know of the site, the same for every request.
 
     Args:
-        public_url: origin of the site, without a slash at the end.
+        public_url: address of the site, without a slash at the end.
         merchant_base_url: the instance as wallets see it, with a slash at the end.
         keys: derive order IDs.
         refund_delay: how long a refund stays possible, in seconds.
@@ -42,7 +42,7 @@ class Offer:
         rule: that sells the resource.
         resource: what is sold.
         amount: what it costs today.
-        public_url: origin of the site, without a slash at the end.
+        public_url: address of the site, without a slash at the end.
         marked: whether the price belongs to the resource's identity, so that its URL needs a marker.
     """
 

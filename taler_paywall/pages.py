@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ from taler_paywall.offer import Offer
 RETRY_AFTER = 5
 PLAY_MONEY: Header = (b"taler-paywall-sandbox", b"play money")
 
+_BODY_LOST = "What you sent was not kept; please send it again after paying."
 _TYPE = "urn:taler-paywall:"
 _VARY = b"Accept, Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"
 
@@ -140,20 +142,22 @@ class Pages:
         ):
             return self.redirect(302, decision.order_status_url, request)
         said = explain(decision, self._root + request.target)
+        if said.status == HTTPStatus.PAYMENT_REQUIRED and request.method in UNSAFE_METHODS:
+            said = replace(said, detail=f"{said.detail} {_BODY_LOST}")
         headers: list[Header] = []
         if isinstance(decision, PaymentRequired) and decision.order:
             headers.append((b"taler", decision.taler_pay_uri.encode()))
-        if said.status == 503:  # noqa: PLR2004 - one status
+        if said.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append((b"retry-after", b"%d" % RETRY_AFTER))
-        form = request.preferred_form
-        if form == "html":
+        representation = request.preferred_representation
+        if representation == "html":
             body = self._html(request, decision, offer, said)
             headers += [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", self._policy)]
-        elif form == "json":
+        elif representation == "json":
             body = json.dumps(_problem(decision, offer, said), ensure_ascii=False, indent=1).encode() + b"\n"
             headers.append((b"content-type", b"application/problem+json"))
         else:
-            body = _text(request, decision, offer, said).encode()
+            body = _text(decision, offer, said).encode()
             headers.append((b"content-type", b"text/plain; charset=utf-8"))
         return self._finish(request, Response(said.status, tuple(headers), body))
 
@@ -173,14 +177,15 @@ class Pages:
     def style(self, request: Request) -> Response:
         """Return the style sheet."""
         headers = ((b"content-type", b"text/css; charset=utf-8"), (b"cache-control", b"public, max-age=3600"))
-        return Response(200, headers, b"" if request.method == "HEAD" else _stylesheet())
+        return self._finish(request, Response(200, headers, _stylesheet()))
 
     def _finish(self, request: Request, response: Response) -> Response:
         """Add what every answer of ours carries."""
+        cached = any(name == b"cache-control" for name, _ in response.headers)
         headers = [
             *response.headers,
             (b"content-length", b"%d" % len(response.body)),
-            (b"cache-control", b"no-store"),
+            *([] if cached else [(b"cache-control", b"no-store")]),
             (b"vary", _VARY + (b", Origin" if self._settings.cors_origins else b"")),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
@@ -206,7 +211,6 @@ class Pages:
                 taler_pay_uri=getattr(decision, "taler_pay_uri", ""),
                 page=request.target,
                 method=request.method if request.method in UNSAFE_METHODS else "GET",
-                body_lost=request.method in UNSAFE_METHODS and said.status == 402,  # noqa: PLR2004 - one status
                 reserved=self._root + self._settings.prefix,
                 play_money=self._settings.sandbox_port is not None,
             )
@@ -222,7 +226,7 @@ def _problem(decision: Decision, offer: Offer | None, said: Explanation) -> dict
         "status": said.status,
         "detail": said.detail,
     }
-    if offer and said.status == 402:  # noqa: PLR2004 - one status
+    if offer and said.status == HTTPStatus.PAYMENT_REQUIRED:
         problem |= {"amount": _amount(decision, offer), "summary": offer.summary}
     if isinstance(decision, PaymentRequired) and decision.order:
         problem |= {
@@ -235,12 +239,10 @@ def _problem(decision: Decision, offer: Offer | None, said: Explanation) -> dict
     return problem
 
 
-def _text(request: Request, decision: Decision, offer: Offer | None, said: Explanation) -> str:
+def _text(decision: Decision, offer: Offer | None, said: Explanation) -> str:
     lines = [said.title, said.detail]
-    if offer and said.status == 402:  # noqa: PLR2004 - one status
+    if offer and said.status == HTTPStatus.PAYMENT_REQUIRED:
         lines.append(f"{offer.summary}: {_amount(decision, offer)}")
-        if request.method in UNSAFE_METHODS:
-            lines.append("What you sent was not kept; send it again after paying.")
     if isinstance(decision, PaymentRequired) and decision.order:
         lines += [decision.taler_pay_uri, decision.order_status_url]
     if isinstance(decision, Refunded) and decision.collect_url:

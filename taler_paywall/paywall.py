@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
 from taler_paywall.config import Settings
 from taler_paywall.decision import Decision, Grant, PaymentRequired, Refused, Unavailable
 from taler_paywall.flow import Flow, payment_flow
+from taler_paywall.forms import page_of_form
 from taler_paywall.gate import Gate
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
 from taler_paywall.operations import Payment, SessionId
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.resource import Resource, Rule
-from taler_paywall.session import Cookies, Keys, Order
+from taler_paywall.session import Cookies, Keys
 from taler_paywall.visit import Visit
-
-#: Bytes of a form of ours.
-MAX_FORM = 4096
 
 _log = logging.getLogger("taler_paywall")
 
@@ -36,22 +31,16 @@ class Case:
     """One request for one resource, on its way from the flow to the answer.
 
     Args:
-        request: as it came; for a form of ours, the request for the page that it names.
+        visit: what the flow knows; for a form of ours, of the page that it names.
         offer: what is asked for.
-        orders: that the cookies know.
         secret: of a fresh session, empty if there is another.
-        now: seconds since 1970.
         flow: to be driven.
-        reorder: whether a form asked to buy.
     """
 
-    request: Request
+    visit: Visit
     offer: Offer
-    orders: tuple[Order, ...]
     secret: str
-    now: int
     flow: Flow
-    reorder: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +108,7 @@ class Paywall:
             return self._refuse(request, found)
         if found is None:
             return None
-        if self._settings.exempt and self._settings.exempt(request):
+        if self._settings.exempt and self._settings.exempt(request) is True:
             return None
         if self._is_preflight(request):
             return self._pages.preflight(request)
@@ -131,15 +120,15 @@ class Paywall:
         self._report(case, decision)
         cookies = tuple(self._set_cookies(case, decision))
         if isinstance(decision, Grant):
-            if not (decision.page or case.reorder):
+            if not (decision.page or case.visit.buy_again):
                 extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
                 return Granted(decision.payment, cookies, extra)
-            page = decision.page or case.request.target
-            response = self._pages.redirect(303, self._storefront.public_url + page, case.request)
-        elif case.reorder and isinstance(decision, PaymentRequired):
-            response = self._pages.redirect(303, decision.order_status_url, case.request)
+            page = decision.page or case.visit.request.target
+            response = self._pages.redirect(303, self._storefront.public_url + page, case.visit.request)
+        elif case.visit.buy_again and isinstance(decision, PaymentRequired):
+            response = self._pages.redirect(303, decision.order_status_url, case.visit.request)
         else:
-            response = self._pages.respond(case.request, decision, case.offer)
+            response = self._pages.respond(case.visit.request, decision, case.offer)
         return replace(response, headers=(*response.headers, *((b"set-cookie", cookie) for cookie in cookies)))
 
     def failed(self, request: Request) -> Response:
@@ -168,24 +157,24 @@ class Paywall:
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = SessionId("") if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder)
-        return Case(request, offer, orders, secret, now, payment_flow(self._storefront, visit, offer), reorder)
+        return Case(visit, offer, secret, payment_flow(self._storefront, visit, offer))
 
     def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
         """Yield cookies only for what this very request made, found or used up; never one that deletes another's."""
-        order: Order | None = getattr(decision, "order", None)
+        order = decision.order
         if order is None:
             return
-        headers = case.request.headers
+        headers = case.visit.request.headers
         if isinstance(decision, Grant) and decision.page:
             order = msgspec.structs.replace(order, page="")
-        elif any(order.order_id == theirs.order_id for theirs in case.orders):
-            if not (isinstance(decision, Grant) and self._cookies.renewal_due(order, case.now)):
+        elif any(order.order_id == theirs.order_id for theirs in case.visit.orders):
+            if not (isinstance(decision, Grant) and self._cookies.renewal_due(order, case.visit.now)):
                 return
-            if case.request.is_navigation and (secret := self._cookies.session(headers, case.now)):
-                yield self._cookies.session_cookie(secret, case.now)
+            if case.visit.request.is_navigation and (secret := self._cookies.session(headers, case.visit.now)):
+                yield self._cookies.session_cookie(secret, case.visit.now)
         if case.secret:
-            yield self._cookies.session_cookie(case.secret, case.now)
-        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=case.now))
+            yield self._cookies.session_cookie(case.secret, case.visit.now)
+        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=case.visit.now))
 
     def _reserved(self, request: Request) -> Response:
         name = request.app_path.removeprefix(self._prefix)
@@ -195,36 +184,15 @@ class Paywall:
         return self._refuse(request, Refused(405, "method") if known else Refused(404, "unknown-path"))
 
     def _reorder(self, request: Request, body: bytes | None) -> Case | Response:
-        """Open the case of "buy" and "buy again": a form of this very site that names a page of it."""
-        if not self._is_own(request):
-            return self._refuse(request, Refused(403, "foreign-form"))
-        if body is None:
-            return self._refuse(request, Refused(413, "body-too-long"))
-        form = _form(request, body)
-        target = form.get("page", "")
-        if not target.startswith("/") or target.startswith("//") or not target.isascii() or not target.isprintable():
-            return self._refuse(request, Refused(400, "malformed-form"))
-        url = urlsplit(target)
-        asked = replace(
-            request,
-            method=form.get("method", "GET"),
-            path=unquote(url.path),
-            raw_path=url.path.encode(),
-            root_path="",
-            query=url.query.encode(),
-        )
+        """Open the case of "buy" and "buy again"."""
+        asked = page_of_form(request, body, self._storefront.public_url)
+        if isinstance(asked, Refused):
+            return self._refuse(request, asked)
         found = self._gate.find(asked)
         offer = self._offer(*found) if isinstance(found, tuple) else None
         if offer is None:
             return self._refuse(request, found if isinstance(found, Refused) else Refused(404, "not-for-sale"))
         return self._case(asked, offer, reorder=True)
-
-    def _is_own(self, request: Request) -> bool:
-        """Tell whether a form was sent by this site's own pages (design, section 7)."""
-        public = urlsplit(self._storefront.public_url)
-        # A page that sends no referrer sends no origin with its forms either: browsers then write "null".
-        own_origin = request.header(b"origin").decode("latin-1") == f"{public.scheme}://{public.netloc}"
-        return own_origin or request.header(b"sec-fetch-site") == b"same-origin"
 
     def _is_preflight(self, request: Request) -> bool:
         origin = request.header(b"origin").decode("latin-1")
@@ -244,18 +212,5 @@ class Paywall:
             case Unavailable(reason=reason, detail=detail):
                 _log.warning("unknown reason=%s resource=%r detail=%r", reason, name, detail)
             case _:
-                order: Order | None = getattr(decision, "order", None)
-                order_id = order.order_id if order else None
+                order_id = decision.order.order_id if decision.order else None
                 _log.info("refused reason=%s resource=%r order=%s", decision.reason, name, order_id)
-
-
-def _form(request: Request, body: bytes) -> dict[str, str]:
-    """Return the fields of a form, or the members of a JSON object; what cannot be read has none."""
-    try:
-        if request.header(b"content-type").startswith(b"application/json"):
-            fields: Any = json.loads(body)
-        else:
-            fields = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
-    except (ValueError, RecursionError):
-        return {}
-    return {k: v for k, v in fields.items() if isinstance(v, str)} if isinstance(fields, dict) else {}

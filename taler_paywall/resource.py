@@ -128,12 +128,10 @@ class Rule:
         """Return what the contract calls the resource."""
         if callable(self.summary):
             return self.summary(resource)
+        if not self.summary:
+            return f"Access to {self.page_of(resource)}"
         # A declared query key need not be there.
-        return (
-            self.summary.format_map(defaultdict(str, resource.parts))
-            if self.summary
-            else f"Access to {self.page_of(resource)}"
-        )
+        return self.summary.format_map(defaultdict(str, resource.parts))
 
     def price_of(self, resource: Resource) -> Amount | None:
         """Return the price, or None if the resource is free or does not exist.
@@ -148,8 +146,7 @@ class Rule:
             return None
         amount = price if isinstance(price, Amount) else Amount.parse(price)
         if amount.is_zero:
-            msg = f"the price of {resource.name!r} is zero; return None for what is free"
-            raise CodecError(msg)
+            raise CodecError(f"the price of {resource.name!r} is zero; return None for what is free")
         return amount
 
 

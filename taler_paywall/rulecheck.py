@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from inspect import iscoroutinefunction
 from urllib.parse import unquote
@@ -103,8 +104,8 @@ def _page_problems(rule: Rule) -> Iterator[str]:
             yield "page is a path of this site, without a query"
         elif unknown := set(re.findall(r"\{([^}]*)\}", rule.page)) - set(rule.names):
             yield f"the page names {sorted(unknown)}, which the pattern does not"
-        elif not is_plain(re.sub(r"\{[^}]*\}", "0", rule.page), None):
-            yield "the page can be read in more than one way: no %XX, //, dot segments, ; or \\"
+        elif "{" in (example := re.sub(r"\{[^}]*\}", "0", rule.page)) or "}" in example or not is_plain(example, None):
+            yield "the page can be read in more than one way: no braces, %XX, //, dot segments, ; or \\"
     elif isinstance(rule.pattern, re.Pattern):
         yield "a regular expression needs page=: where the reader returns to after paying"
     elif rule.method in UNSAFE_METHODS:
@@ -114,6 +115,8 @@ def _page_problems(rule: Rule) -> Iterator[str]:
 
 
 def _summary_problems(rule: Rule) -> Iterator[str]:
+    if iscoroutinefunction(rule.summary):
+        yield "the summary is a coroutine function; it has to be a plain one"
     if callable(rule.summary):
         return
     if not isinstance(rule.summary, str):
@@ -126,6 +129,11 @@ def _summary_problems(rule: Rule) -> Iterator[str]:
         return
     if unknown := names - set(rule.names):
         yield f"the summary names {sorted(unknown)}, which the pattern does not"
+        return
+    try:
+        rule.summary.format_map(defaultdict(str, dict.fromkeys(rule.names, "x")))
+    except (ValueError, AttributeError, KeyError, IndexError) as exc:
+        yield f"the summary cannot be filled in: {exc}"
 
 
 def _order_problems(rules: Sequence[Rule]) -> Iterator[str]:

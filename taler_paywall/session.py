@@ -67,6 +67,7 @@ class _Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 C = TypeVar("C", Order, _Session)
+_SAMPLE = _Session("x" * 22, 10**10)
 
 
 class Keys:
@@ -149,16 +150,13 @@ class Cookies:
         """
         name = self._order_name(order)
         value = self._seal(self._keys.order, order)
-        others = [
-            (self._issued(theirs), cookie, theirs)
-            for cookie, theirs in _pairs(headers)
-            if cookie.startswith(self._order_prefix) and cookie != name
-        ]
-        others.sort(reverse=True)
-        session = sum(len(cookie) + len(theirs) for cookie, theirs in _pairs(headers) if cookie == self._session_name)
-        room, kept, evicted = MAX_BYTES - session - len(name) - len(value), 1, []
+        found = (pair for pair in _pairs(headers) if pair[0].startswith(self._order_prefix) and pair[0] != name)
+        others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in found), reverse=True)
+        # The session's cookie counts too, though it may be made only now: its length is always the same.
+        room = MAX_BYTES - _length(name, value) - _length(self._session_name, self._seal(self._keys.session, _SAMPLE))
+        kept, evicted = 1, []
         for _, cookie, theirs in others:
-            room -= len(cookie) + len(theirs) + 3
+            room -= _length(cookie, theirs)
             kept += 1
             if kept > MAX_ORDERS or room < 0:
                 evicted.append(cookie)
@@ -202,3 +200,8 @@ def _pairs(headers: Iterable[Header]) -> Iterator[tuple[bytes, bytes]]:
             for part in line.split(b";"):
                 if match := _PAIR(part):
                     yield match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"')
+
+
+def _length(name: bytes, value: bytes) -> int:
+    """Return what a cookie takes of the Cookie header, separators included."""
+    return len(name) + len(value) + 3

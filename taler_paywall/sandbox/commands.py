@@ -15,13 +15,14 @@ import httpx
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError, TalerPaywallError
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
-from taler_paywall.sandbox.identity import DEFAULT_TOKEN, SecretFileError, Secrets, secret_path, state_directory
 from taler_paywall.sandbox.purse import open_purse
 from taler_paywall.sandbox.server import create_app, listen, run
 from taler_paywall.sandbox.store import Store
 from taler_paywall.sandbox.wallet import Outcome, Wallet, http_client
+from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path, state_directory
 
-_HTTP_ERRORS = 400
+#: The bearer token of a sandbox that was not given another.
+DEFAULT_TOKEN = "secret-token:sandbox"  # noqa: S105 - guards play money only
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -56,7 +57,7 @@ def sandbox(
     if context.invoked_subcommand:
         return
     try:
-        known = Secrets.read(secret_file) if secret_file else Secrets.fresh(token or DEFAULT_TOKEN)
+        known = SandboxSecret.read(secret_file) if secret_file else SandboxSecret.fresh(token or DEFAULT_TOKEN)
         with closing(listen(host, port)) as listener, closing(Store(state, currency)) as store:
             port = listener.getsockname()[1]
             backend = Backend(store, currency=currency, tokens={DEFAULT_INSTANCE: token or known.token})
@@ -74,7 +75,7 @@ def sandbox(
         raise click.ClickException(str(error)) from error
 
 
-def _write_secrets(known: Secrets, port: int) -> Path | None:
+def _write_secrets(known: SandboxSecret, port: int) -> Path | None:
     """Let this user's own programs recognise the sandbox; without the file it is just not recognised."""
     path = secret_path(port)
     try:
@@ -101,7 +102,7 @@ def refund(order_id: str, amount: str, reason: str, url: str, token: str | None)
             body = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise click.ClickException(f"the sandbox at {url} cannot be asked: {error}") from error
-    if answer.status_code >= _HTTP_ERRORS:
+    if answer.is_error:
         raise click.ClickException(f"{body.get('detail')} (status {answer.status_code}, code {body.get('code')})")
     click.echo(body["taler_refund_uri"])
 
@@ -111,7 +112,7 @@ def _token_of(url: str) -> str:
     try:
         parts = urlsplit(url)
         if parts.hostname in _LOOPBACK:
-            return Secrets.read(secret_path(parts.port or 80)).token
+            return SandboxSecret.read(secret_path(parts.port or 80)).token
     except (SecretFileError, ValueError):
         # No file: it was started in another way, and will refuse the default and say so if it has another.
         return DEFAULT_TOKEN

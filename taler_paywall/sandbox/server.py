@@ -27,6 +27,7 @@ from taler_paywall.errors import TalerPaywallError
 from taler_paywall.sandbox import identity, links, payment, play, private, public
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox_secret import SandboxSecret
 
 _ENDPOINTS: Final = [
     Route("/config", public.get_config),
@@ -45,12 +46,12 @@ class ServerError(TalerPaywallError):
     """The server cannot start; the message says why."""
 
 
-def create_app(backend: Backend, secrets: identity.Secrets | None = None) -> Starlette:
+def create_app(backend: Backend, secret: SandboxSecret | None = None) -> Starlette:
     """Build the application.
 
     Args:
         backend: the merchant behind it.
-        secrets: what it can prove to know, None for nothing.
+        secret: what it can prove to know, None for nothing.
     """
     app = Starlette(
         routes=[
@@ -67,7 +68,7 @@ def create_app(backend: Backend, secrets: identity.Secrets | None = None) -> Sta
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
-    app.state.secrets = secrets
+    app.state.secret = secret
     return app
 
 

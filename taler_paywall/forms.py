@@ -1,0 +1,60 @@
+"""The forms of the paywall's own pages: only this very site may send them (design, section 7)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from taler_paywall.decision import Refused
+from taler_paywall.http import Request
+
+#: Bytes of a form.
+MAX_FORM = 4096
+
+
+def page_of_form(request: Request, body: bytes | None, public_url: str) -> Request | Refused:
+    """Return the request for the page that a "buy" form names.
+
+    Args:
+        request: that carries the form.
+        body: form fields or a JSON object with ``page`` (path and query) and ``method``; None if it was too long.
+        public_url: of the site.
+    """
+    if not _is_own(request, public_url):
+        return Refused(403, "foreign-form")
+    if body is None:
+        return Refused(413, "body-too-long")
+    form = _fields(request, body)
+    target = form.get("page", "")
+    if not target.startswith("/") or target.startswith("//") or not target.isascii() or not target.isprintable():
+        return Refused(400, "malformed-form")
+    url = urlsplit(target)
+    return replace(
+        request,
+        method=form.get("method", "GET"),
+        path=unquote(url.path),
+        raw_path=url.path.encode(),
+        root_path="",
+        query=url.query.encode(),
+    )
+
+
+def _is_own(request: Request, public_url: str) -> bool:
+    site = urlsplit(public_url)
+    # A page that sends no referrer sends no origin with its forms either: browsers then write "null".
+    own_origin = request.header(b"origin").decode("latin-1") == f"{site.scheme}://{site.netloc}"
+    return own_origin or request.header(b"sec-fetch-site") == b"same-origin"
+
+
+def _fields(request: Request, body: bytes) -> dict[str, str]:
+    """Return the fields of a form, or the members of a JSON object; what cannot be read has none."""
+    try:
+        if request.header(b"content-type").startswith(b"application/json"):
+            fields: Any = json.loads(body)
+        else:
+            fields = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
+    except (ValueError, RecursionError):
+        return {}
+    return {k: v for k, v in fields.items() if isinstance(v, str)} if isinstance(fields, dict) else {}

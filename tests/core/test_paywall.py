@@ -1,0 +1,239 @@
+"""What the paywall does around the flow: exemptions, preflights, forms, price policies, and failing closed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from taler_paywall import Request, Rule
+from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.config import Options, Settings, resolve
+from taler_paywall.decision import PaymentRequired, Unavailable
+from taler_paywall.http import Response
+from taler_paywall.operations import Payment
+from taler_paywall.paywall import Case, Granted, Paywall
+
+SITE = "https://news.example"
+BACKEND = "https://backend.example/"
+REORDER = "/.well-known/taler-paywall/reorder"
+PRICES = {"one": "KUDOS:0.5"}
+KEYS = (b"0123456789abcdef0123456789abcdef",)
+
+
+def settings(**options: Any) -> Settings:
+    """Return the settings of a site with one rule."""
+    given: Options = {"backend": BACKEND, "token": "secret-token:x", "secret_key": KEYS[0], "public_url": SITE}
+    rule = Rule("/articles/{slug}/*", lambda resource: PRICES.get(resource.parts["slug"]), summary="Article {slug}")
+    return resolve([rule], {**given, **options})  # type: ignore[typeddict-item] # options of many types
+
+
+def paywall(**options: Any) -> Paywall:
+    """Return the paywall of a site with one rule."""
+    return Paywall(settings(**options), KEYS, SITE)
+
+
+def ask(method: str = "GET", path: str = "/articles/one", **headers: str) -> Request:
+    """Return a request; underscores in names of headers are dashes."""
+    pairs = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return Request(method, path, path.encode(), "", b"", pairs)
+
+
+def header(answer: Response, name: str) -> str | None:
+    """Return a header of an answer."""
+    return dict(answer.headers).get(name.encode(), b"").decode() or None
+
+
+def test_free_and_unknown_paths_pass() -> None:
+    """What no rule sells, and what the site's price table does not know, is none of the paywall's business."""
+    assert paywall().begin(ask(path="/about")) is None
+    assert paywall().begin(ask(path="/articles/unknown")) is None
+    assert isinstance(paywall().begin(ask()), Case)
+
+
+@pytest.mark.parametrize(
+    ("exempt", "passes"),
+    [(lambda _: True, True), (lambda _: False, False), (lambda _: None, False), (lambda _: "no", False)],
+)
+def test_exempt(exempt: Callable[[Request], Any], passes: bool) -> None:  # noqa: FBT001 - a table
+    """Only True lets a request pass without paying; a coroutine, which is true, is refused at construction."""
+    assert (paywall(exempt=exempt).begin(ask()) is None) is passes
+
+    async def staff(_: Request) -> bool:
+        return False
+
+    with pytest.raises(ValueError, match="exempt is a plain callable"):
+        settings(exempt=staff)
+
+
+def test_preflights_are_answered_for_allowed_origins_only() -> None:
+    """A preflight never reaches the application; another origin's OPTIONS is an unpaid request like any other."""
+    site = paywall(cors_origins=["https://App.example:443"])
+    asked = {"access_control_request_method": "POST", "access_control_request_headers": "x-a"}
+    answer = site.begin(ask("OPTIONS", origin="https://app.example", **asked))
+    assert isinstance(answer, Response)
+    assert (answer.status, header(answer, "access-control-allow-origin")) == (204, "https://app.example")
+    assert header(answer, "access-control-allow-methods") == "POST"
+    assert isinstance(site.begin(ask("OPTIONS", origin="https://evil.example", **asked)), Case)
+
+
+def test_allowed_origins_may_read_the_answers() -> None:
+    """Scripts of an allowed origin can read the price; others get no such header."""
+    site = paywall(cors_origins=["https://app.example"])
+    for origin, allowed in (("https://app.example", "https://app.example"), ("https://evil.example", None)):
+        case = site.begin(ask(origin=origin, accept="application/json", sec_purpose="prefetch"))
+        assert isinstance(case, Case)
+        answer = site.finish(case, PaymentRequired(case.offer.amount))
+        assert isinstance(answer, Response)
+        assert header(answer, "access-control-allow-origin") == allowed
+        assert "Origin" in (header(answer, "vary") or "")
+
+
+def test_current_prices_are_part_of_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With price_policy="current" another price is another resource, with another page for wallets to know it by."""
+    seen = set()
+    for price in ("KUDOS:0.5", "KUDOS:0.6"):
+        monkeypatch.setitem(PRICES, "one", price)
+        for policy in ("honour", "current"):
+            case = paywall(price_policy=policy).begin(ask())
+            assert isinstance(case, Case)
+            seen.add((policy, case.offer.resource.name, case.offer.fulfillment_url))
+    assert len([each for each in seen if each[0] == "honour"]) == 1
+    current = [each for each in seen if each[0] == "current"]
+    assert len({name for _, name, _ in current}) == len({url for _, _, url in current}) == 2
+
+
+FORM = {"content_type": "application/x-www-form-urlencoded", "sec_fetch_site": "same-origin"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({**FORM, "sec_fetch_site": "cross-site"}, b"page=/articles/one", 403),
+        ({"origin": "https://evil.example"}, b"page=/articles/one", 403),
+        ({"origin": "null"}, b"page=/articles/one", 403),
+        ({}, b"page=/articles/one", 403),
+        (FORM, None, 413),
+        (FORM, b"", 400),
+        (FORM, b"\xff\xfe", 400),
+        (FORM, b"page=//evil.example/articles/one", 400),
+        (FORM, b"page=https://evil.example/articles/one", 400),
+        (FORM, b"page=/about", 404),
+        (FORM, b"page=/articles/unknown", 404),
+        (FORM, b"page=/articles//one", 400),
+        ({**FORM, "content_type": "application/json"}, b"[]", 400),
+        ({**FORM, "content_type": "application/json"}, b'{"page": 5}', 400),
+    ],
+)
+def test_forms_that_are_refused(headers: dict[str, str], body: bytes | None, status: int) -> None:
+    """A form of another site, a broken one, and one for what is not sold make no order."""
+    answer = paywall().begin(ask("POST", REORDER, **headers), body)
+    assert isinstance(answer, Response)
+    assert answer.status == status
+    assert header(answer, "set-cookie") is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        (FORM, b"page=%2Farticles%2Fone%3Fref%3Dx&method=GET"),
+        ({"origin": SITE}, b"page=/articles/one?ref=x"),
+        ({**FORM, "content_type": "application/json"}, json.dumps({"page": "/articles/one?ref=x"}).encode()),
+    ],
+)
+def test_forms_that_buy(headers: dict[str, str], body: bytes) -> None:
+    """A form of the site's own opens the case of the page that it names, and leads there once that is paid."""
+    site = paywall()
+    case = site.begin(ask("POST", REORDER, **headers), body)
+    assert isinstance(case, Case)
+    assert case.visit.buy_again
+    order = case.visit.request
+    assert (order.path, order.query) == ("/articles/one", b"ref=x")
+
+
+def test_reserved_paths() -> None:
+    """The paywall's own paths answer, and nothing below their prefix reaches the application."""
+    site = paywall()
+    style = site.begin(ask(path="/.well-known/taler-paywall/static/style.css"))
+    assert isinstance(style, Response)
+    assert (style.status, header(style, "content-type")) == (200, "text/css; charset=utf-8")
+    assert header(style, "x-content-type-options") == "nosniff"
+    for path, status in ((REORDER, 405), ("/.well-known/taler-paywall/else", 404)):
+        answer = site.begin(ask(path=path))
+        assert isinstance(answer, Response)
+        assert answer.status == status
+    assert site.begin(ask(path="/.well-known/security.txt")) is None
+
+
+@pytest.mark.parametrize("price", [lambda _: 1 / 0, lambda _: "half a KUDOS", lambda _: "KUDOS:0", lambda _: True])
+def test_a_broken_price_closes_the_gate(price: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A price callable that raises or returns no amount gives nothing away: 503, and a traceback in the log."""
+    sent: list[Any] = []
+
+    async def application(*_: Any) -> None:
+        pytest.fail("the application was reached")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        pytest.fail("the body was read")
+
+    options: Options = {"backend": BACKEND, "token": "secret-token:x", "secret_key": KEYS[0], "public_url": SITE}
+    site = PaywallMiddleware(application, [Rule("/articles/{slug}", price)], **options)
+    scope = {"type": "http", "method": "GET", "path": "/articles/one", "query_string": b"", "headers": []}
+    with caplog.at_level(logging.ERROR, "taler_paywall"):
+        asyncio.run(site(scope, receive, send))
+    assert sent[0]["status"] == 503
+    assert caplog.records[0].exc_info
+
+
+def test_unsafe_methods_hear_that_their_body_is_gone() -> None:
+    """On every form of answer, and never as a redirect."""
+    site = paywall()
+    for accept in ("text/html", "application/json", "*/*"):
+        case = site.begin(ask("POST", accept=accept, sec_purpose="prefetch"))
+        assert isinstance(case, Case)
+        answer = site.finish(case, PaymentRequired(case.offer.amount))
+        assert isinstance(answer, Response)
+        assert answer.status == 402
+        assert answer.body.count(b"What you sent was not kept") == 1
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json", "*/*"])
+def test_unknown_is_never_an_invitation_to_pay(accept: str) -> None:
+    """503 with Retry-After, without a price, a form or a reason that tells of the backend."""
+    site = paywall()
+    case = site.begin(ask(accept=accept))
+    assert isinstance(case, Case)
+    answer = site.finish(case, Unavailable("backend-rejected", "the backend answered 401"))
+    assert isinstance(answer, Response)
+    assert (answer.status, header(answer, "retry-after")) == (503, "5")
+    for secret in (b"KUDOS", b"<form", b"401", b"backend.example/"):
+        assert secret not in answer.body
+
+
+def test_granted_answers_are_private() -> None:
+    """The application's headers stay, in order, but for what would let a shared cache keep the answer."""
+    site = paywall()
+    case = site.begin(ask())
+    assert isinstance(case, Case)
+    granted = Granted(Payment("ID", case.offer.resource.name, "KUDOS:0.5"), (b"a=b",), ())
+    headers = [
+        (b"Set-Cookie", b"x=1"),
+        (b"cache-control", b"public, max-age=60, s-maxage=600"),
+        (b"Set-Cookie", b"y=2"),
+        (b"vary", b"Accept"),
+        (b"cdn-cache-control", b"max-age=600"),
+    ]
+    assert granted.headers(headers) == [
+        (b"Set-Cookie", b"x=1"),
+        (b"Set-Cookie", b"y=2"),
+        (b"cache-control", b"private, max-age=60"),
+        (b"vary", b"Accept, Cookie"),
+        (b"set-cookie", b"a=b"),
+    ]
