@@ -149,6 +149,7 @@ def test_proof_of_identity(processes: Any, tmp_path: Path) -> None:
     """With a secret file the sandbox proves that it knows the secret, and takes its token from there."""
     path = tmp_path / "secret.json"
     path.write_text(json.dumps({"secret": "s3cret", "token": "secret-token:other"}))
+    path.chmod(0o600)
     started = processes("--port", "0", "--secret-file", str(path))
     nonce = "00" * 15 + "ff"
     expected = hmac.new(b"s3cret", bytes.fromhex(nonce), hashlib.sha256).hexdigest()
@@ -179,6 +180,10 @@ def test_unusable_secret_files(processes: Any, tmp_path: Path) -> None:
     """A secret file that is missing or malformed ends the start; one that cannot be written is only a warning."""
     assert "cannot be read" in _failure(processes("--port", "0", "--secret-file", str(tmp_path / "none"), wait=False))
     (tmp_path / "bad").write_text('{"secret": 5}')
+    (tmp_path / "bad").chmod(0o640)
+    failure = _failure(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
+    assert "is not this user's alone" in failure
+    (tmp_path / "bad").chmod(0o600)
     assert "must hold" in _failure(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
     (tmp_path / "taler-paywall").write_text("a file where the directory should be")
     started = processes("--port", "0")
