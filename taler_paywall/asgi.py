@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.paywall import Granted, Paywall
-from taler_paywall.transport import HttpBackend
+from taler_paywall.transport import TOTAL_TIMEOUT, HttpBackend
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -43,6 +44,7 @@ class PaywallMiddleware:
         self.app = app
         self._settings = settings = resolve(rules, options)
         self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
+        self._paywalls: dict[str, Paywall] = {}
         sandbox = LocalSandbox(settings.sandbox_port) if settings.sandbox_port is not None else None
         token = sandbox.token if sandbox else settings.token or ""
         self._backend = HttpBackend(settings.backend, settings.backend_public_url, token)
@@ -77,7 +79,8 @@ class PaywallMiddleware:
             case = paywall.begin(request, body)
             if case is None or isinstance(case, Response):
                 return case
-            return paywall.finish(case, await arun(case.flow, self._perform))
+            perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
+            return paywall.finish(case, await arun(case.flow, perform))
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
@@ -85,15 +88,17 @@ class PaywallMiddleware:
         return Paywall(self._settings, self._settings.secret_keys or (play_key(),), public_url)
 
     def _open_on_loopback(self, scope: Scope) -> Paywall:
-        """Open the paywall of a site on play money that was not told its address: it is the server's own, loopback."""
+        """Open the paywall of a site on play money that was not told its address: it is the server's own, on loopback.
+
+        Only which spelling of loopback is taken from the request: cookies do not cross from one to another.
+        """
+        host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
+        name = "[::1]" if host.startswith("[::1]") else "localhost" if host.partition(":")[0] == "localhost" else ""
         _, port = scope.get("server") or ("", None)
-        host = "127.0.0.1"
-        for name, value in scope.get("headers", ()):
-            # Only the spelling of loopback is taken from the request: cookies do not cross from one to the other.
-            if name == b"host" and value.partition(b":")[0] == b"localhost":
-                host = "localhost"
-        self._paywall = self._open(f"http://{host}{f':{port}' if port else ''}")
-        return self._paywall
+        url = f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{scope.get('root_path', '')}"
+        if url not in self._paywalls:
+            self._paywalls[url] = self._open(url)
+        return self._paywalls[url]
 
     def _closing(self, send: Send) -> Send:
         """Close the connections to the backend when the application has shut down."""

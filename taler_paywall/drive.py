@@ -27,7 +27,7 @@ class Backend(Protocol):
 class AsyncBackend(Protocol):
     """Sends requests to the merchant backend; raises `BackendError`."""
 
-    async def send(self, request: BackendRequest) -> BackendResponse: ...  # noqa: D102
+    async def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse: ...  # noqa: D102
 
 
 def run(flow: Flow, perform: Callable[[Op[Any]], Any]) -> Decision:
@@ -69,10 +69,10 @@ def perform(op: Op[Any], backend: Backend, cache: MemoryCache) -> Any:
     return _perform_cached(op, cache)
 
 
-async def aperform(op: Op[Any], backend: AsyncBackend, cache: MemoryCache) -> Any:
-    """Perform one operation, awaiting."""
+async def aperform(op: Op[Any], backend: AsyncBackend, cache: MemoryCache, deadline: float | None = None) -> Any:
+    """Perform one operation, awaiting; no call to the backend goes on past the deadline on the monotonic clock."""
     if isinstance(op, Call):
-        return op.parse(await backend.send(op.request))
+        return op.parse(await backend.send(op.request, deadline))
     return _perform_cached(op, cache)
 
 

@@ -39,7 +39,7 @@ from taler_paywall.decision import (
     Unavailable,
 )
 from taler_paywall.errors import BackendError, BackendNonsense, CodecError
-from taler_paywall.http import belongs
+from taler_paywall.http import MAX_URL, belongs
 from taler_paywall.merchant import get_order, post_order
 from taler_paywall.offer import EXTRA, Offer, Storefront, fulfillment_url, order_request
 from taler_paywall.operations import Forget, Op, Payment, Recall, Remember, SessionId
@@ -49,8 +49,9 @@ from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
-#: How many of this browser's orders for one resource are asked for at the backend: two tabs make two.
-MAX_ASKED = 2
+#: A request performs at most eight operations. Looking at one order takes up to three, in general one; so many may be
+#: spent on the orders that a browser has, and so many of these be unusable where a new order has to follow.
+MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
 Flow = Generator[Op[Any], Any, Decision]
 
@@ -98,28 +99,44 @@ class _Steps:
         orders, name = self.visit.orders, self.offer.resource.name
         if orders and (payment := (yield from Recall(tuple(order.key(name) for order in orders)))):
             return self.grant(next(order for order in orders if order.order_id == payment.order_id), payment)  # 3
-        standing: list[Decision] = []
-        unusable: list[Unusable] = []
-        for order in orders[: 1 if self.visit.buy_again else MAX_ASKED]:
-            match (yield from self.check(order)):
-                case Grant() as grant:
-                    return grant
-                case Unusable() as reason:
-                    unusable.append(reason)
-                case decision:
-                    standing.append(decision)
-        if standing:
-            return standing[0]
-        if not orders and self.lost_cookies():
+        known = yield from self.known_orders()
+        if known is not None and not isinstance(known, Unusable):
+            return known
+        if known is None and self.visit.lost_cookies(self.storefront.public_url, self.storefront.merchant_base_url):
             return CookiesNeeded()
         if not (self.visit.buy_again or self.visit.request.may_order):
             return PaymentRequired(self.offer.amount)
-        order = self.next_attempt(orders[0], unusable[0]) if orders else self.first_attempt()  # 4
+        order = self.next_attempt(orders[0], known) if known else self.first_attempt()  # 4
         outcome = yield from self.create(order)
-        if isinstance(outcome, Unusable) and not orders:
+        if known is None and isinstance(outcome, Unusable):
             order = self.next_attempt(order, outcome)
             outcome = yield from self.create(order)
+        elif known is None and isinstance(outcome, Refunded):
+            # Without a cookie nobody knows yet whether it was bought again since.
+            later = yield from self.check(self.next_attempt(order, Unusable(outcome.reason, anew=True)))
+            outcome = later if isinstance(later, Grant) else outcome
         return TryAgain(order, outcome.reason) if isinstance(outcome, Unusable) else outcome
+
+    def known_orders(self) -> Generator[Op[Any], Any, Decision | Unusable | None]:
+        """Check this browser's orders, newest first: whichever is paid counts; None if there is none.
+
+        Several tabs make several orders. How many are looked at is bounded, by what the rest of a visit may take.
+        """
+        standing: list[Decision] = []
+        unusable: list[Unusable] = []
+        spent = 0
+        for order in self.visit.orders[: 1 if self.visit.buy_again else None]:
+            if spent >= MAX_ASKED or (len(unusable) >= MAX_UNUSABLE and not standing):
+                break
+            outcome = yield from self.check(order)
+            if isinstance(outcome, Grant):
+                return outcome
+            if isinstance(outcome, Unusable):
+                unusable.append(outcome)
+            else:
+                standing.append(outcome)
+            spent += 1 if isinstance(outcome, Unusable | PaymentRequired) else MAX_CHECK
+        return standing[0] if standing else unusable[0] if unusable else None
 
     def create(self, order: Order) -> Step:
         """Step 4: make an order, then judge it like any other: it may be an old one, claimed or paid long ago."""
@@ -179,8 +196,11 @@ class _Steps:
         deadline = order.pay_deadline if status.deadline is None else status.deadline
         if 0 < deadline <= self.visit.now:
             return Unusable("expired")
+        asked = Amount.parse(order.price) if order.price else self.offer.amount
+        if order.price and status.amount is not None and status.amount != asked:
+            raise BackendNonsense("the order's amount is not what was asked for")
         return PaymentRequired(
-            status.amount or (Amount.parse(order.price) if order.price else self.offer.amount),
+            status.amount or asked,
             replace(order, pay_deadline=deadline),
             self._status_url(status.order_status_url),
             self._pay_uri(status.taler_pay_uri, order),
@@ -192,12 +212,6 @@ class _Steps:
             return Grant(payment, order)
         return Grant(payment, order, order.page if self._is_fulfillment(order, self.visit.page) else "")
 
-    def lost_cookies(self) -> bool:
-        """Tell whether a browser came back from the backend's page without cookies; on one host nobody can tell."""
-        request, backend = self.visit.request, self.storefront.merchant_base_url
-        came_back = request.is_navigation and belongs(request.header(b"referer").decode("latin-1"), backend)
-        return came_back and self.visit.fresh and not belongs(self.storefront.public_url, backend)
-
     def first_attempt(self) -> Order:
         """Return the order that a browser without one begins with."""
         return self._order(self.visit.new_session, attempt=0, again=0)
@@ -205,7 +219,7 @@ class _Steps:
     def next_attempt(self, order: Order, outcome: Unusable) -> Order:
         """Return the order that replaces an unusable one."""
         attempt = order.attempt + 1
-        following = self._order(order.session_id, attempt, attempt if outcome.anew else order.again)
+        following = self._order(order.session_id, attempt, order.again + outcome.anew)
         # A reader who comes back from the backend's page still wants the page that was asked for at first.
         return following if following.page else replace(following, page=order.page)
 
@@ -228,8 +242,9 @@ class _Steps:
             uri = PayUri.parse(text)
         except CodecError as exc:
             raise BackendNonsense(f"the pay URI is malformed: {exc}") from None
-        if not belongs(uri.merchant_base_url, self.storefront.merchant_base_url) or uri.order_id != order.order_id:
-            raise BackendNonsense("the pay URI does not belong to the configured backend and this order")
+        same = (uri.order_id, uri.session_id) == (order.order_id, order.session_id) and len(text) <= MAX_URL
+        if not same or not belongs(uri.merchant_base_url, self.storefront.merchant_base_url):
+            raise BackendNonsense("the pay URI does not belong to the configured backend, this order and this session")
         return text
 
 

@@ -127,7 +127,10 @@ class Rule:
     def summary_of(self, resource: Resource) -> str:
         """Return what the contract calls the resource."""
         if callable(self.summary):
-            return self.summary(resource)
+            summary = self.summary(resource)
+            if not isinstance(summary, str):
+                raise CodecError(f"the summary of {resource.name!r} is no text")
+            return summary
         if not self.summary:
             return f"Access to {self.page_of(resource)}"
         # A declared query key need not be there.

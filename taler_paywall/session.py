@@ -39,7 +39,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
         order_id: chosen by the storefront.
         resource: tag of the resource.
         attempt: counts the orders of this session for this resource.
-        again: the attempt that followed the last refund, 0 if there was none; it makes the fulfillment URL new.
+        again: how often it was bought anew, after refunds for example; it makes the fulfillment URL new.
         price: the amount that was asked for; empty if the order was found and not made.
         page: path and query of the page that was asked for, empty once the reader was brought there.
         pay_deadline: in seconds since 1970, 0 if unknown.

@@ -6,6 +6,7 @@ the environment, no body decompressed, and no URL logged.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from email.message import Message
 from urllib.parse import urlencode, urlsplit
@@ -24,8 +25,22 @@ TOTAL_TIMEOUT = 5.0
 #: Bytes of an answer.
 MAX_ANSWER = 1 << 20
 
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=30.0)
+#: Requests at once. Waiting for a place costs nothing; waiting in the HTTP client's own queue would cost every waiter
+#: a look at all others.
+MAX_REQUESTS = 100
+
+_LIMITS = httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=20, keepalive_expiry=30.0)
 _EXTENSIONS = {"timeout": httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT).as_dict()}
+
+
+class _Pool:
+    """What belongs to one event loop: connections, the places for requests, and a thread for a token that blocks."""
+
+    def __init__(self) -> None:
+        self.transport = httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
+        self.places = anyio.Semaphore(MAX_REQUESTS)
+        # Never the threads that the application shares: a token that hangs must not take them.
+        self.threads = anyio.CapacityLimiter(1)
 
 
 class HttpBackend:
@@ -46,30 +61,30 @@ class HttpBackend:
             **_forwarded(base_url, public_url),
         }
         self._token = token
-        self._pool: RunVar[httpx.AsyncHTTPTransport | None] = RunVar("taler_paywall.pool")
+        self._pool: RunVar[_Pool | None] = RunVar("taler_paywall.pool")
 
-    async def send(self, request: BackendRequest) -> BackendResponse:
+    async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
         """Exchange one request for an answer.
 
+        Args:
+            request: to the instance.
+            deadline: of the visit that asks, on the monotonic clock; without one the request has `TOTAL_TIMEOUT`.
+
         Raises:
-            BackendUnreachable: no complete answer within `TOTAL_TIMEOUT`.
+            BackendUnreachable: no complete answer in time.
             BackendNonsense: the answer is too long, or compressed.
         """
-        headers = dict(self._headers)
-        if request.private:
-            token = self._token if isinstance(self._token, str) else await anyio.to_thread.run_sync(self._token)
-            headers["authorization"] = f"Bearer {token}"
-        if request.body is not None:
-            headers["content-type"] = "application/json"
-        query = f"?{urlencode(request.query)}" if request.query else ""
+        pool = self._pool.get(None)
+        if pool is None:
+            pool = _Pool()
+            self._pool.set(pool)
+        left = TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
         try:
-            with anyio.fail_after(TOTAL_TIMEOUT):
-                url = f"{self._base_url}{request.path}{query}"
-                return await self._exchange(
-                    httpx.Request(request.method, url, headers=headers, content=request.body, extensions=_EXTENSIONS)
-                )
+            with anyio.fail_after(left):
+                async with pool.places:
+                    return await self._exchange(pool.transport, await self._http_request(request, pool))
         except TimeoutError:
-            raise BackendUnreachable(f"no answer within {TOTAL_TIMEOUT:g} s") from None
+            raise BackendUnreachable("no answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
             # The kind of exception is enough: its text could hold a URL.
             raise BackendUnreachable(type(exc).__name__) from None
@@ -78,14 +93,22 @@ class HttpBackend:
         """Close the connections of this event loop."""
         if pool := self._pool.get(None):
             self._pool.set(None)
-            await pool.aclose()
+            await pool.transport.aclose()
 
-    async def _exchange(self, request: httpx.Request) -> BackendResponse:
-        pool = self._pool.get(None)
-        if pool is None:
-            pool = httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
-            self._pool.set(pool)
-        response = await pool.handle_async_request(request)
+    async def _http_request(self, request: BackendRequest, pool: _Pool) -> httpx.Request:
+        headers = dict(self._headers)
+        if request.private:
+            token = self._token
+            if not isinstance(token, str):
+                token = await anyio.to_thread.run_sync(token, abandon_on_cancel=True, limiter=pool.threads)
+            headers["authorization"] = f"Bearer {token}"
+        if request.body is not None:
+            headers["content-type"] = "application/json"
+        url = f"{self._base_url}{request.path}{f'?{urlencode(request.query)}' if request.query else ''}"
+        return httpx.Request(request.method, url, headers=headers, content=request.body, extensions=_EXTENSIONS)
+
+    async def _exchange(self, transport: httpx.AsyncHTTPTransport, request: httpx.Request) -> BackendResponse:
+        response = await transport.handle_async_request(request)
         try:
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise BackendNonsense("the answer is compressed, though that was declined")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taler_paywall.http import Request
+from taler_paywall.http import Request, belongs
 from taler_paywall.operations import SessionId
 from taler_paywall.session import MAX_PAGE, Order
 
@@ -34,3 +34,9 @@ class Visit:
         """Path and query that a browser navigated to, to return to after paying; empty for other requests."""
         navigated = self.request.method == "GET" and (self.buy_again or self.request.is_navigation)
         return self.request.target if navigated and len(self.request.target) <= MAX_PAGE else ""
+
+    def lost_cookies(self, public_url: str, merchant_base_url: str) -> bool:
+        """Tell whether a browser came back from the backend's page without cookies; on one host nobody can tell."""
+        came_from = self.request.header(b"referer").decode("latin-1")
+        came_back = self.request.is_navigation and belongs(came_from, merchant_base_url)
+        return came_back and self.fresh and not belongs(public_url, merchant_base_url)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 HOST = "127.0.0.1"
+SANDBOX_TOKEN = "secret-token:sandbox"  # noqa: S105 - what the sandbox takes by default
 START_SECONDS = 30
 END_SECONDS = 5
 TICK_SECONDS = 0.2
@@ -177,7 +178,9 @@ def start_site(port: int, sandbox_port: int, secret_key: str) -> Child:
         "the site",
         port,
         [sys.executable, "-m", "uvicorn", "examples.newspaper.site:app", *arguments],
-        TALER_PAYWALL_BACKEND=f"sandbox:{sandbox_port}",
+        # Like a real backend, so that the site never starts a sandbox of its own when this one is stopped.
+        TALER_PAYWALL_BACKEND=f"http://{HOST}:{sandbox_port}/",
+        TALER_PAYWALL_TOKEN=SANDBOX_TOKEN,
         TALER_PAYWALL_PUBLIC_URL=f"http://{HOST}:{port}",
         TALER_PAYWALL_SECRET_KEY=secret_key,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 from taler_paywall import Resource, Rule
@@ -26,5 +27,9 @@ RULES = [
     Rule("/archive/*", price=ARCHIVE_PRICE, summary="The archive of The Ledger"),
     Rule("/api/v1/headlines", price=HEADLINES_PRICE, summary="Today's headlines as data"),
 ]
+
+# One line for every refusal: who was asked to pay for what, and why.
+logging.basicConfig(format="%(message)s")
+logging.getLogger("taler_paywall").setLevel(logging.INFO)
 
 app = PaywallMiddleware(site, RULES, backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"))

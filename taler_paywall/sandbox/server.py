@@ -180,7 +180,8 @@ class _OpenToAllOrigins:
 async def _default_instance(scope: Scope, receive: Receive, send: Send) -> None:
     """Send users of the old name of the default instance to its address at the root (merchant API, instances)."""
     request = Request(scope)
-    path = request.url.path.partition(f"/instances/{DEFAULT_INSTANCE}/")[2]
+    # Never two slashes: they would lead to another host.
+    path = request.url.path.partition(f"/instances/{DEFAULT_INSTANCE}/")[2].lstrip("/")
     query = f"?{request.url.query}" if request.url.query else ""
     await RedirectResponse(links.root_path(request) + path + query, 308)(scope, receive, send)
 

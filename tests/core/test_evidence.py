@@ -227,7 +227,7 @@ def refuses_everything() -> None:
 MUTANTS = mutants()
 
 
-#: Without these the next check breaks on what is not there; without any other an answer is granted.
+#: Without these the next check may break on what is not there; without any other an answer is granted.
 GUARDS = {"terms.fulfillment_url is None", "not isinstance(sold, dict)", "amount is None"}
 
 
@@ -238,7 +238,9 @@ def test_the_properties_notice_a_missing_check(text: str, mutant: Any, monkeypat
     with pytest.raises(Exception) as caught:  # noqa: PT011 - Hypothesis raises groups where examples fail differently
         refuses_everything()
     raised = caught.value.exceptions if isinstance(caught.value, ExceptionGroup) else [caught.value]
-    assert text in GUARDS or any(isinstance(error, AssertionError) for error in raised), caught.value
+    assert any(guard in text for guard in GUARDS) or any(isinstance(error, AssertionError) for error in raised), (
+        caught.value
+    )
 
 
 def test_the_judge_has_all_its_checks() -> None:

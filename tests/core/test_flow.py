@@ -38,6 +38,7 @@ from taler_paywall.decision import (
     Unavailable,
 )
 from taler_paywall.errors import BackendUnreachable
+from taler_paywall.operations import SessionId
 
 FIRST, SECOND, THIRD = order(0, price=""), order(1, price=""), order(2, price="")
 REFUNDED: dict[str, Any] = {"refunded": True, "refund_amount": "KUDOS:0.5"}
@@ -445,3 +446,64 @@ def test_price_lowered_since() -> None:
         visit(order()), ("recall", None), (get(order()), paid(order(), dear)), (f"remember {order().order_id}", None)
     )
     assert isinstance(decision, Grant)
+
+
+def test_bought_again_and_the_cookie_lost() -> None:
+    """A refund, a second purchase, and the order cookie evicted: the second purchase opens, without the wallet."""
+    decision, _ = decide(
+        visit(),
+        (POST, EXISTS),
+        (get(FIRST), paid(FIRST, **REFUNDED)),
+        (f"forget {FIRST.order_id}", None),
+        (get(SECOND), paid(SECOND)),
+        (f"remember {SECOND.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+    assert decision.order.order_id == SECOND.order_id
+
+
+def test_refunded_and_the_cookie_lost() -> None:
+    """A refund, nothing bought since, and the order cookie evicted: the refund is explained."""
+    decision, _ = decide(
+        visit(),
+        (POST, EXISTS),
+        (get(FIRST), paid(FIRST, **REFUNDED)),
+        (f"forget {FIRST.order_id}", None),
+        (get(SECOND), UNKNOWN),
+    )
+    assert isinstance(decision, Refunded)
+    assert decision.order.order_id == FIRST.order_id
+
+
+def test_buying_anew_counts_purchases_and_not_attempts() -> None:
+    """Whatever the attempt, what follows the first refund has one URL, by which a wallet knows a purchase again."""
+    third = order(2, again=0)
+    _, script = decide(
+        visit(third, buy_again=True),
+        ("recall", None),
+        (get(third), paid(third, **REFUNDED)),
+        (f"forget {third.order_id}", None),
+        (POST, created(order(3))),
+        (get(order(3)), unpaid(order(3))),
+    )
+    assert script.bodies[0]["order"]["fulfillment_url"] == f"{SITE}/articles/one?again=1"
+
+
+@pytest.mark.parametrize("paid_tab", range(5))
+def test_whichever_of_five_tabs_is_paid_opens(paid_tab: int) -> None:
+    """Five tabs were opened at once; the one that was paid counts, and no order is made."""
+    tabs = [order(0, session=SessionId(f"SESSION{tab}"), issued=NOW - tab) for tab in range(5)]
+    asked = [(get(tab), unpaid(tab)) for tab in tabs[:paid_tab]]
+    bought = tabs[paid_tab]
+    decision, _ = decide(
+        visit(*tabs), ("recall", None), *asked, (get(bought), paid(bought)), (f"remember {bought.order_id}", None)
+    )
+    assert isinstance(decision, Grant)
+    assert decision.order == bought
+
+
+def test_pay_uri_that_is_too_long() -> None:
+    """Nobody is sent to a URI that does not fit into a header."""
+    uri = unpaid(order())[1]["taler_pay_uri"] + "&x=" + "y" * 3000
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order(), taler_pay_uri=uri)))
+    assert isinstance(decision, Unavailable)
