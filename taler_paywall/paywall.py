@@ -195,9 +195,9 @@ class Paywall:
         return self._case(asked, offer, reorder=True)
 
     def _is_preflight(self, request: Request) -> bool:
-        origin = request.header(b"origin").decode("latin-1")
-        asked = request.header(b"access-control-request-method")
-        return request.method == "OPTIONS" and bool(asked) and origin in self._settings.cors_origins
+        if request.method != "OPTIONS" or not request.header(b"access-control-request-method"):
+            return False
+        return request.header(b"origin").decode("latin-1") in self._settings.cors_origins
 
     def _refuse(self, request: Request, refused: Refused) -> Response:
         _log.info("refused reason=%s path=%r", refused.reason, request.path)
