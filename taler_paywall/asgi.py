@@ -45,7 +45,9 @@ class PaywallMiddleware:
         self._settings = settings = resolve(rules, options)
         self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
         self._paywalls: dict[str, Paywall] = {}
-        sandbox = LocalSandbox(settings.sandbox_port) if settings.sandbox_port is not None else None
+        currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
+        port = settings.sandbox_port
+        sandbox = None if port is None else LocalSandbox(port, next(currencies, "KUDOS"))
         token = sandbox.token if sandbox else settings.token or ""
         self._backend = HttpBackend(settings.backend, settings.backend_public_url, token)
         self._perform = partial(aperform, backend=self._backend, cache=MemoryCache())

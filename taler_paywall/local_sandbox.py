@@ -48,10 +48,12 @@ class LocalSandbox:
 
     Args:
         port: on 127.0.0.1.
+        currency: of one that is started.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, currency: str = "KUDOS") -> None:
         self._port = port
+        self._currency = currency
         self._lock = Lock()
         self._known: SandboxSecret | None = None
         self._child: subprocess.Popen[bytes] | None = None
@@ -90,7 +92,7 @@ class LocalSandbox:
         known = SandboxSecret.fresh(f"secret-token:{secrets.token_urlsafe(16)}")
         known.write(secret_path(self._port))
         command = [sys.executable, "-m", "taler_paywall", "sandbox", "--port", str(self._port)]
-        command += ["--secret-file", str(secret_path(self._port)), "--exit-with-stdin"]
+        command += ["--currency", self._currency, "--secret-file", str(secret_path(self._port)), "--exit-with-stdin"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
         deadline = time.monotonic() + START_TIMEOUT
         while not _listens(self._port):

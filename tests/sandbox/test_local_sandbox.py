@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from taler_paywall import transport
@@ -64,6 +65,23 @@ def test_started_once_and_again_when_it_ended(local: LocalSandbox) -> None:
     child.communicate()
     assert local.token() != token
     assert listens(local._port)
+
+
+def test_started_for_the_currency_of_the_site(state_home: Path) -> None:
+    """A site that sells for euros gets a sandbox that takes euros, though for play."""
+
+    async def application(*_: Any) -> None: ...
+
+    made = PaywallMiddleware(application, {"/a/{x}": "EUR:1"}, backend=f"sandbox:{free_port()}")._backend
+    token = made._token
+    assert not isinstance(token, str)
+    token()
+    sandbox = token.__self__  # type: ignore[attr-defined] # a bound method
+    try:
+        assert httpx.get(f"http://127.0.0.1:{sandbox._port}/config", trust_env=False).json()["currency"] == "EUR"
+    finally:
+        sandbox._child.kill()
+        sandbox._child.communicate()
 
 
 def test_two_sites_share_one(local: LocalSandbox) -> None:
