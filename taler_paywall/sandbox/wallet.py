@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final, Literal
 
 import httpx
@@ -16,12 +17,6 @@ from taler_paywall.errors import CodecError, TalerPaywallError
 from taler_paywall.sandbox.purse import Purchase, Purse
 from taler_paywall.taler_uri import PayUri, RefundUri
 
-_OK: Final = 200
-_NO_CONTENT: Final = 204
-_PAYMENT_REQUIRED: Final = 402
-_FORBIDDEN: Final = 403
-_NOT_FOUND: Final = 404
-_CONFLICT: Final = 409
 #: Purpose of a coin's signature on what it pays for.
 _WALLET_COIN_DEPOSIT: Final = 1201
 
@@ -115,9 +110,9 @@ class Wallet:
         if purchase is None or purchase.signature is None:
             raise WalletError("this wallet did not pay this order, so the refund is not its own")
         answer = await self._post(purchase, "refund", {"h_contract": purchase.h_contract})
-        if answer.status_code == _NO_CONTENT:
+        if answer.status_code == HTTPStatus.NO_CONTENT:
             raise WalletError("no refund was granted for this order")
-        _require(answer, _OK, "the refund was refused")
+        _require(answer, "the refund was refused")
         return _outcome("collected", purchase)
 
     async def _offer(self, url: str) -> PayUri | Outcome:
@@ -125,12 +120,12 @@ class Wallet:
         if not url.lower().startswith(("http://", "https://")):
             return _pay_uri(url)
         answer = await self._request("GET", url)
-        if answer.status_code not in (_OK, _PAYMENT_REQUIRED):
-            _require(answer, _OK, "this is not the status URL of an order that can be paid")
+        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.PAYMENT_REQUIRED):
+            _require(answer, "this is not the status URL of an order that can be paid")
         status = _members(answer)
-        if answer.status_code == _OK and "refunded" not in status:
+        if answer.status_code == HTTPStatus.OK and "refunded" not in status:
             raise WalletError("this is not the status URL of an order")
-        if answer.status_code == _OK or "already_paid_order_id" in status:
+        if answer.status_code == HTTPStatus.OK or "already_paid_order_id" in status:
             return Outcome("already paid", _web_url(status.get("fulfillment_url")))
         return _pay_uri(status.get("taler_pay_uri"))
 
@@ -140,9 +135,9 @@ class Wallet:
         nonce = crockford.encode(contract.public_key(purchase.nonce_seed))
         body = {"nonce": nonce} if offer.claim_token is None else {"nonce": nonce, "token": offer.claim_token}
         answer = await self._post(purchase, "claim", body)
-        if answer.status_code == _CONFLICT:
+        if answer.status_code == HTTPStatus.CONFLICT:
             raise WalletError("another wallet has claimed this order; go back to the shop for a new one")
-        _require(answer, _OK, "the order cannot be claimed")
+        _require(answer, "the order cannot be claimed")
         claimed = _members(answer)
         terms = claimed.get("contract_terms")
         if not isinstance(terms, dict):
@@ -164,19 +159,19 @@ class Wallet:
         """Show the receipt of a purchase in another session; one that is refused for good is forgotten."""
         body = {"sig": purchase.signature, "h_contract": purchase.h_contract, "session_id": session_id}
         answer = await self._post(purchase, "paid", body)
-        if answer.status_code in (_FORBIDDEN, _NOT_FOUND):
+        if answer.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
             self._purse.forget_payment(purchase)
             return False
         # 204 is what backends of 2022 answer.
-        if answer.status_code != _NO_CONTENT:
-            _require(answer, _OK, "the proof of payment was refused")
+        if answer.status_code != HTTPStatus.NO_CONTENT:
+            _require(answer, "the proof of payment was refused")
         return True
 
     async def _pay(self, purchase: Purchase, session_id: str) -> None:
         terms = purchase.contract_terms or {}
         body = {"coins": _coins(purchase, terms), "session_id": session_id}
         answer = await self._post(purchase, "pay", body)
-        _require(answer, _OK, "the payment was refused")
+        _require(answer, "the payment was refused")
         signature = _members(answer).get("sig")
         _verified_hash(terms, contract.MERCHANT_PAYMENT_OK, signature)
         self._purse.note_payment(purchase, str(signature), session_id)
@@ -193,11 +188,10 @@ class Wallet:
 
 
 def _coins(purchase: Purchase, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Make the one coin that pays a contract; the same for every attempt, because answers get lost."""
+    """Make the one coin that pays a contract, with the same key for every attempt, because answers get lost."""
     try:
         amount = Amount.parse(terms.get("amount"))
-        exchanges = [str(exchange["url"]) for exchange in terms["exchanges"]]
-        exchange_url = exchanges[0]
+        exchange_url = str(terms["exchanges"][0]["url"])
     except (CodecError, KeyError, IndexError, TypeError) as error:
         raise WalletError("the contract does not say how it can be paid") from error
     if amount.is_zero:
@@ -229,8 +223,8 @@ def _verified_hash(terms: Mapping[str, Any], purpose: int, signature: object) ->
     return crockford.encode(h_contract)
 
 
-def _require(answer: httpx.Response, status: int, complaint: str) -> None:
-    if answer.status_code != status:
+def _require(answer: httpx.Response, complaint: str) -> None:
+    if answer.status_code != HTTPStatus.OK:
         try:
             error = _members(answer)
         except WalletError:

@@ -16,7 +16,7 @@ import httpx
 from taler_paywall import contract, crockford
 from taler_paywall.taler_uri import PayUri
 
-COMMAND = [sys.executable, "-m", "taler_paywall.sandbox"]
+COMMAND = [sys.executable, "-m", "taler_paywall"]
 TOKEN = "secret-token:sandbox"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
