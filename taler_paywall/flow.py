@@ -13,8 +13,7 @@ The storefront's algorithm, as the document numbers it, and what this project ad
      9  paid: deliver the resource, on full evidence
     10  otherwise: to the client-order-status-URL
 
-`payment_flow` does no I/O: it yields operations and gets their answers, and failures are thrown into it. It reads no
-clock and draws no random number.
+`payment_flow` yields operations and gets their answers, or failures: it does no I/O, reads no clock, draws no lots.
 """
 
 from __future__ import annotations
@@ -144,9 +143,13 @@ class _Steps:
         if isinstance(created, OrderCreated):
             if created.order_id != order.order_id:
                 raise BackendNonsense("the backend made an order of another ID")
-            deadline = created.pay_deadline.seconds if created.pay_deadline else 0
-            order = replace(order, price=str(self.offer.amount), pay_deadline=deadline)
-        return (yield from self.check(order))
+            order = replace(order, pay_deadline=created.pay_deadline.seconds if created.pay_deadline else 0)
+        outcome = yield from self.check(order)
+        if isinstance(created, OrderCreated) and isinstance(outcome, PaymentRequired):
+            # A backend may take an older order of this ID for the same: then today's price binds nobody.
+            priced = replace(order, price=str(outcome.amount) if outcome.amount == self.offer.amount else "")
+            return PaymentRequired(outcome.amount, priced, outcome.order_status_url, outcome.taler_pay_uri)
+        return outcome
 
     def check(self, order: Order) -> Step:
         """Steps 5 to 10 for one order."""
@@ -208,9 +211,8 @@ class _Steps:
 
     def grant(self, order: Order, payment: Payment) -> Grant:
         """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
-        if not order.page or self.visit.page in {"", order.page}:
-            return Grant(payment, order)
-        return Grant(payment, order, order.page if self._is_fulfillment(order, self.visit.page) else "")
+        elsewhere = order.page and self.visit.page not in {"", order.page}
+        return Grant(payment, order, order.page if elsewhere and self._is_fulfillment(order, self.visit.page) else "")
 
     def first_attempt(self) -> Order:
         """Return the order that a browser without one begins with."""
@@ -218,8 +220,7 @@ class _Steps:
 
     def next_attempt(self, order: Order, outcome: Unusable) -> Order:
         """Return the order that replaces an unusable one."""
-        attempt = order.attempt + 1
-        following = self._order(order.session_id, attempt, order.again + outcome.anew)
+        following = self._order(order.session_id, order.attempt + 1, order.again + outcome.anew)
         # A reader who comes back from the backend's page still wants the page that was asked for at first.
         return following if following.page else replace(following, page=order.page)
 

@@ -116,6 +116,8 @@ class Cookies:
         prefix = f"{'__Host-' if secure else ''}taler_{keys.site_tag}_"
         self._session_name = f"{prefix}session".encode()
         self._order_prefix = f"{prefix}order_".encode()
+        # The session's cookie counts too, though it may be made only later: its length is always the same.
+        self._room = MAX_BYTES - _length(self._session_name, self._seal(keys.session, _SAMPLE))
         self._attributes = f"; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
 
     def orders(self, headers: Iterable[Header], resource_tag: str, now: int) -> tuple[Order, ...]:
@@ -152,9 +154,7 @@ class Cookies:
         value = self._seal(self._keys.order, order)
         found = (pair for pair in _pairs(headers) if pair[0].startswith(self._order_prefix) and pair[0] != name)
         others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in found), reverse=True)
-        # The session's cookie counts too, though it may be made only now: its length is always the same.
-        room = MAX_BYTES - _length(name, value) - _length(self._session_name, self._seal(self._keys.session, _SAMPLE))
-        kept, evicted = 1, []
+        room, kept, evicted = self._room - _length(name, value), 1, []
         for _, cookie, theirs in others:
             room -= _length(cookie, theirs)
             kept += 1

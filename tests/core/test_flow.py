@@ -507,3 +507,25 @@ def test_pay_uri_that_is_too_long() -> None:
     uri = unpaid(order())[1]["taler_pay_uri"] + "&x=" + "y" * 3000
     decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order(), taler_pay_uri=uri)))
     assert isinstance(decision, Unavailable)
+
+
+def test_backend_that_takes_an_older_order_for_the_same() -> None:
+    """UNCONFIRMED which contents a backend compares: an older price stands, paid or not, and nobody is shut out."""
+    cheap = {
+        "amount": "KUDOS:0.3",
+        "extra": {"taler_paywall": {"resource": OFFER.resource.name, "amount": "KUDOS:0.3"}},
+    }
+    decision, _ = decide(
+        visit(), (POST, created(FIRST)), (get(FIRST), paid(FIRST, cheap)), (f"remember {FIRST.order_id}", None)
+    )
+    assert isinstance(decision, Grant)
+    decision, _ = decide(visit(), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST, total_amount="KUDOS:0.3")))
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (str(decision.amount), decision.order.price) == ("KUDOS:0.3", "")
+
+
+def test_known_order_that_changed_its_amount() -> None:
+    """An order that this browser was asked a price for costs that price, or the answer is absurd."""
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order(), total_amount="KUDOS:0.3")))
+    assert isinstance(decision, Unavailable)
