@@ -15,9 +15,9 @@ import uvicorn
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.config import RuleList
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
+from taler_paywall.sandbox.database import Database
 from taler_paywall.sandbox.purse import open_purse
 from taler_paywall.sandbox.server import create_app, listen
-from taler_paywall.sandbox.store import Store
 from taler_paywall.sandbox.wallet import Wallet, http_client
 
 SITE = "http://127.0.0.1:8000"
@@ -52,9 +52,9 @@ class Sandbox:
 @contextlib.contextmanager
 def running_sandbox() -> Iterator[Sandbox]:
     """Run a sandbox in a thread, on a free port of 127.0.0.1."""
-    with contextlib.closing(listen("127.0.0.1", 0)) as listener, contextlib.closing(Store(None, "KUDOS")) as store:
+    with contextlib.closing(listen("127.0.0.1", 0)) as listener, contextlib.closing(Database(None)) as database:
         sandbox = Sandbox(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-        backend = create_app(Backend(store, currency="KUDOS", tokens={DEFAULT_INSTANCE: TOKEN}))
+        backend = create_app(Backend(database, currency="KUDOS", tokens={DEFAULT_INSTANCE: TOKEN}))
 
         async def counting(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             if scope["type"] == "http":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,8 @@ from starlette.requests import Request
 from taler_paywall import contract, crockford
 from taler_paywall.sandbox.bell import Bell
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.database import Database
+from taler_paywall.sandbox.ledger import Ledger
 from taler_paywall.sandbox.store import Store
 
 #: The instance that is served without a prefix.
@@ -54,29 +55,36 @@ class Backend:
     """All that the endpoints share.
 
     Args:
-        store: the state.
+        database: the state.
         currency: the only one.
         tokens: the bearer token of each instance.
         now: the clock, in seconds since 1970.
+
+    Raises:
+        StateError: the state file cannot be used, or is of another currency.
     """
 
     def __init__(
         self,
-        store: Store,
+        database: Database,
         *,
         currency: str,
         tokens: dict[str, str],
         now: Callable[[], float] = time.time,
     ) -> None:
-        self.store = store
+        self.database = database
+        self.store = Store(database, currency)
+        self.ledger = Ledger(database)
         self.currency = currency
-        self.instances = {name: Instance(name, store.instance_seed(name), token) for name, token in tokens.items()}
+        self.instances = {name: Instance(name, self.store.instance_seed(name), token) for name, token in tokens.items()}
         self.bell = Bell()
+        #: Seconds by which the clock is ahead, for tests.
+        self.clock_shift = 0
         self._now = now
 
     def now(self) -> int:
         """Return the time in whole seconds since 1970."""
-        return int(self._now())
+        return int(self._now()) + self.clock_shift
 
 
 def backend_of(request: Request) -> Backend:
@@ -95,18 +103,4 @@ def instance_of(request: Request) -> Instance:
     instance = backend_of(request).instances.get(name)
     if instance is None:
         raise ApiError(Code.MERCHANT_GENERIC_INSTANCE_UNKNOWN, "there is no such instance")
-    return instance
-
-
-def owned_instance_of(request: Request) -> Instance:
-    """Return the instance that a request names, if its owner sent it (merchant API, authentication).
-
-    Raises:
-        ApiError: no such instance (2000), or no bearer token of it (40).
-    """
-    instance = instance_of(request)
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    sent = token.strip().encode("latin-1")
-    if scheme.lower() != "bearer" or not hmac.compare_digest(sent, instance.token.encode()):
-        raise ApiError(Code.GENERIC_UNAUTHORIZED, "the bearer token is missing or wrong")
     return instance

@@ -15,9 +15,9 @@ import httpx
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError, TalerPaywallError
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
+from taler_paywall.sandbox.database import Database
 from taler_paywall.sandbox.purse import open_purse
 from taler_paywall.sandbox.server import create_app, listen, run
-from taler_paywall.sandbox.store import Store
 from taler_paywall.sandbox.wallet import Outcome, Wallet, http_client
 from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path, state_directory
 
@@ -58,9 +58,9 @@ def sandbox(
         return
     try:
         known = SandboxSecret.read(secret_file) if secret_file else SandboxSecret.fresh(token or DEFAULT_TOKEN)
-        with closing(listen(host, port)) as listener, closing(Store(state, currency)) as store:
+        with closing(listen(host, port)) as listener, closing(Database(state)) as database:
             port = listener.getsockname()[1]
-            backend = Backend(store, currency=currency, tokens={DEFAULT_INSTANCE: token or known.token})
+            backend = Backend(database, currency=currency, tokens={DEFAULT_INSTANCE: token or known.token})
             written = None if secret_file else _write_secrets(known, port)
             address = f"[{host}]" if ":" in host else host
             run(

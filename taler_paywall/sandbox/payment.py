@@ -1,7 +1,7 @@
-"""What a wallet does with an order: claim, pay, prove, collect refunds (merchant API, sections 5.6 to 5.9).
+"""What a wallet does with an order: claim, pay, prove (merchant API, sections 5.6 to 5.8).
 
 There is no exchange, so the signatures on coins are not verified: a coin counts if it has the right form and was
-not spent before. The signatures that a collected refund carries are of a play exchange for the same reason.
+not spent before.
 """
 
 from __future__ import annotations
@@ -12,22 +12,20 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
 from taler_paywall.sandbox import standing
-from taler_paywall.sandbox.backend import EXCHANGE_PUB, EXCHANGE_SEED, Backend, Instance, backend_of, instance_of
+from taler_paywall.sandbox.backend import Backend, Instance, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import binary, json_body, members_of, needed, objects_of, optional, text
-from taler_paywall.sandbox.store import Order, Refund
-from taler_paywall.timestamp import decode_timestamp, encode_timestamp
+from taler_paywall.sandbox.store import Order
+from taler_paywall.timestamp import decode_timestamp
 
 #: Code of the exchange for a coin without enough money left (merchant API, exchange_reply).
 _EXCHANGE_INSUFFICIENT_FUNDS: Final = 1012
-#: Purpose of the play exchange's signature on a refund.
-_EXCHANGE_CONFIRM_REFUND: Final = 1035
 
 
 async def post_claim(request: Request) -> JSONResponse:
@@ -55,11 +53,12 @@ async def post_pay(request: Request) -> JSONResponse:
     coins = _coins(needed(body, "coins", objects_of), backend.currency)
     session_id = optional(body, "session_id", text) or ""
     order = _claimed_order(backend, instance, request)
-    with backend.store.transaction():
+    with backend.database.transaction():
         if order.paid_at is None:
             _check_payment(backend, order, coins)
-            backend.store.pay_order(order, coins, backend.now())
-        elif backend.store.coins_of(order).keys() != coins.keys():
+            backend.ledger.spend(order, coins)
+            backend.store.pay_order(order, backend.now())
+        elif backend.ledger.coins_of(order).keys() != coins.keys():
             raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_ALREADY_PAID, "the order was paid with other coins")
         backend.store.bind_order(order, session_id)
     standing.announce(backend, order, session_id)
@@ -113,7 +112,7 @@ def _check_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) 
         detail = f"the coins are worth {given}, the price is {order.amount}"
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_PAYMENT_INSUFFICIENT, detail)
     for coin_pub in coins:
-        if backend.store.is_spent(coin_pub):
+        if backend.ledger.is_spent(coin_pub):
             reply = {"code": _EXCHANGE_INSUFFICIENT_FUNDS, "coin_pub": coin_pub}
             detail = "a coin has been spent before"
             raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_INSUFFICIENT_FUNDS, detail, exchange_reply=reply)
@@ -136,43 +135,7 @@ async def post_paid(request: Request) -> JSONResponse:
         raise ApiError(Code.MERCHANT_GENERIC_ORDER_UNKNOWN, "this order was not paid under that contract")
     backend.store.bind_order(order, session_id)
     standing.announce(backend, order, session_id)
-    return JSONResponse({"refunded": bool(backend.store.refunds_of(order))})
-
-
-async def post_refund(request: Request) -> Response:
-    """Hand the refunds of an order out to the wallet (merchant API, POST orders/ID/refund)."""
-    backend, instance = backend_of(request), instance_of(request)
-    body = await json_body(request)
-    h_contract = needed(body, "h_contract", binary(64))
-    order = standing.find(backend, instance, request.path_params["order_id"])
-    if order.h_contract != h_contract:
-        raise ApiError(Code.MERCHANT_GENERIC_CONTRACT_HASH_DOES_NOT_MATCH_ORDER, "h_contract is not of this order")
-    refunds = backend.store.refunds_of(order)
-    if not refunds:
-        return Response(status_code=204)
-    backend.store.collect_refunds(order)
-    standing.announce(backend, order)
-    total = standing.total(backend.currency, (refund.amount for refund in refunds))
-    answer = {
-        "refund_amount": str(total),
-        "refunds": [_coin_refund(order, refund) for refund in refunds],
-        "merchant_pub": instance.public_key,
-    }
-    return JSONResponse(answer)
-
-
-def _coin_refund(order: Order, refund: Refund) -> dict[str, Any]:
-    signature = contract.sign_hash(EXCHANGE_SEED, _EXCHANGE_CONFIRM_REFUND, _hash_of(order))
-    return {
-        "type": "success",
-        "exchange_status": 200,
-        "exchange_sig": crockford.encode(signature),
-        "exchange_pub": EXCHANGE_PUB,
-        "rtransaction_id": refund.serial,
-        "coin_pub": refund.coin_pub,
-        "refund_amount": str(refund.amount),
-        "execution_time": encode_timestamp(refund.granted_at),
-    }
+    return JSONResponse({"refunded": bool(backend.ledger.refunds_of(order))})
 
 
 def _claimed_order(backend: Backend, instance: Instance, request: Request) -> Order:

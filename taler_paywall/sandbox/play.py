@@ -83,4 +83,4 @@ async def _wallet(request: Request, wallet_id: str, order: Order, instance_path:
     prefix = urlsplit(order.base_url).path.removesuffix(instance_path).rstrip("/")
     inside = httpx.ASGITransport(request.app, raise_app_exceptions=False, root_path=prefix)
     async with httpx.AsyncClient(transport=inside) as client:
-        yield Wallet(Purse(backend_of(request).store.connection, wallet_id), client)
+        yield Wallet(Purse(backend_of(request).database.connection, wallet_id), client)

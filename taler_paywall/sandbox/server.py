@@ -10,7 +10,6 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Final
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,22 +23,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from taler_paywall.errors import TalerPaywallError
-from taler_paywall.sandbox import identity, links, payment, play, private, public
+from taler_paywall.sandbox import identity, links, play
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.routes import ENDPOINTS
 from taler_paywall.sandbox_secret import SandboxSecret
-
-_ENDPOINTS: Final = [
-    Route("/config", public.get_config),
-    Route("/orders/{order_id}", public.get_order),
-    Route("/orders/{order_id}/claim", payment.post_claim, methods=["POST"]),
-    Route("/orders/{order_id}/pay", payment.post_pay, methods=["POST"]),
-    Route("/orders/{order_id}/paid", payment.post_paid, methods=["POST"]),
-    Route("/orders/{order_id}/refund", payment.post_refund, methods=["POST"]),
-    Route("/private/orders", private.post_order, methods=["POST"]),
-    Route("/private/orders/{order_id}", private.get_order),
-    Route("/private/orders/{order_id}/refund", private.post_refund, methods=["POST"]),
-]
 
 
 class ServerError(TalerPaywallError):
@@ -55,9 +43,9 @@ def create_app(backend: Backend, secret: SandboxSecret | None = None) -> Starlet
     """
     app = Starlette(
         routes=[
-            *_ENDPOINTS,
+            *ENDPOINTS,
             Mount(f"/instances/{DEFAULT_INSTANCE}", _default_instance),
-            Mount("/instances/{instance}", routes=_ENDPOINTS),
+            Mount("/instances/{instance}", routes=ENDPOINTS),
             Route("/sandbox/pay", play.post_pay, methods=["POST"]),
             Route("/sandbox/refund", play.post_refund, methods=["POST"]),
             Route("/sandbox/proof", identity.get_proof),

@@ -10,7 +10,8 @@ from typing import Literal
 from taler_paywall.amount import Amount
 from taler_paywall.sandbox.backend import Backend, Instance
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.store import Order, Refund
+from taler_paywall.sandbox.ledger import Refund
+from taler_paywall.sandbox.store import Order
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def look(backend: Backend, order: Order, session_id: str | None, *, with_refunde
     already_paid = None
     if session_id and current.fulfillment_url:
         already_paid = backend.store.already_paid(current, session_id, with_refunded=with_refunded)
-    return Standing(current, session_id, already_paid, backend.store.refunds_of(current))
+    return Standing(current, session_id, already_paid, backend.ledger.refunds_of(current))
 
 
 async def wait(

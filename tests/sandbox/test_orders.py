@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from taler_paywall.sandbox.backend import Backend
+from taler_paywall.sandbox.database import Database
 from taler_paywall.sandbox.purse import Purse
 from taler_paywall.sandbox.server import create_app
-from taler_paywall.sandbox.store import Store
 from taler_paywall.sandbox.wallet import Wallet
 
 from .shop import (
@@ -200,8 +200,8 @@ def test_the_port_is_told_and_the_secret_file_is_private(process: Process) -> No
 
 def test_instances_are_merchants_of_their_own() -> None:
     """Another instance has its own address, key, token and orders."""
-    store = Store(None, "KUDOS")
-    backend = Backend(store, currency="KUDOS", tokens={"default": "secret-token:a", "other": "secret-token:b"})
+    database = Database(None)
+    backend = Backend(database, currency="KUDOS", tokens={"default": "secret-token:a", "other": "secret-token:b"})
 
     async def talk() -> None:
         inside = httpx.ASGITransport(create_app(backend))
@@ -225,4 +225,4 @@ def test_instances_are_merchants_of_their_own() -> None:
             assert outcome.contract_terms["merchant_pub"] != backend.instances["default"].public_key
 
     asyncio.run(talk())
-    store.close()
+    database.close()

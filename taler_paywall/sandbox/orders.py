@@ -1,4 +1,4 @@
-"""The merchant's own endpoints: make an order, look at it, refund it (merchant API, sections 3, 4 and 5.4)."""
+"""The merchant makes an order and looks how it stands (merchant API, sections 3 and 4)."""
 
 from __future__ import annotations
 
@@ -11,30 +11,44 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from taler_paywall import contract, crockford
-from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
 from taler_paywall.sandbox import links, standing, terms
-from taler_paywall.sandbox.backend import Backend, Instance, backend_of, owned_instance_of
+from taler_paywall.sandbox.access import Permission, owned_instance_of
+from taler_paywall.sandbox.backend import Backend, Instance, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import json_body, members_of, milliseconds, needed, optional, text, yes
 from taler_paywall.sandbox.standing import Standing
 from taler_paywall.sandbox.store import Order
-from taler_paywall.timestamp import decode_timestamp, encode_timestamp
+from taler_paywall.timestamp import encode_timestamp
 
 
 async def post_order(request: Request) -> JSONResponse:
     """Make an order; the same request again gets the same answer (merchant API, POST private/orders)."""
-    backend, instance = backend_of(request), owned_instance_of(request)
+    backend, instance = backend_of(request), owned_instance_of(request, Permission.ORDERS_WRITE)
     body = await json_body(request)
+    order = make(backend, instance, body, links.base_url(request, instance))
+    answer = {"order_id": order.order_id, "token": order.claim_token, "pay_deadline": order.proposal["pay_deadline"]}
+    return JSONResponse({name: value for name, value in answer.items() if value is not None})
+
+
+def make(backend: Backend, instance: Instance, body: dict[str, Any], base_url: str) -> Order:
+    """Make an order, or find the one that the same request has made before.
+
+    Args:
+        body: of POST private/orders (merchant API, PostOrderRequest).
+        base_url: of the instance, as the sender sees it.
+
+    Raises:
+        ApiError: the order is refused.
+    """
     # The posted body decides what "the same order" is: defaults that depend on the time are not in it.
     request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
     order = _made_before(backend, instance, body)
     if order is None:
-        order = _make(backend, instance, body, request_hash, links.base_url(request, instance))
-    elif order.request_hash != request_hash:
+        return _make(backend, instance, body, request_hash, base_url)
+    if order.request_hash != request_hash:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ALREADY_EXISTS, "another order has this order_id")
-    answer = {"order_id": order.order_id, "token": order.claim_token, "pay_deadline": order.proposal["pay_deadline"]}
-    return JSONResponse({name: value for name, value in answer.items() if value is not None})
+    return order
 
 
 def _made_before(backend: Backend, instance: Instance, body: dict[str, Any]) -> Order | None:
@@ -49,14 +63,19 @@ def _make(backend: Backend, instance: Instance, body: dict[str, Any], request_ha
         contract.contract_hash(proposal)
     except CodecError as error:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_PROPOSAL_PARSE_ERROR, f"order: {error}") from error
-    token = crockford.encode(secrets.token_bytes(16)) if terms.wants_token(body) else None
-    backend.store.add_order(instance.name, request_hash, token, backend.now(), proposal)
+    backend.store.add_order(
+        *(instance.name, proposal),
+        request_hash=request_hash,
+        claim_token=crockford.encode(secrets.token_bytes(16)) if terms.wants_token(body) else None,
+        intended_session=optional(body, "session_id", text) or None,
+        created=backend.now(),
+    )
     return standing.find(backend, instance, proposal["order_id"])
 
 
 async def get_order(request: Request) -> JSONResponse:
     """Tell how an order stands for a session (merchant API, GET private/orders/ID)."""
-    backend, instance = backend_of(request), owned_instance_of(request)
+    backend, instance = backend_of(request), owned_instance_of(request, Permission.ORDERS_READ)
     query = request.query_params
     session_id = optional(query, "session_id", text) or None
     with_refunded = optional(query, "allow_refunded_for_repurchase", yes) or False
@@ -119,49 +138,3 @@ def _paid(found: Standing) -> dict[str, Any]:
         "contract_terms": order.contract_terms,
         "last_payment": encode_timestamp(order.paid_at or 0),
     }
-
-
-async def post_refund(request: Request) -> JSONResponse:
-    """Raise the refund of an order to a new total (merchant API, POST private/orders/ID/refund)."""
-    backend, instance = backend_of(request), owned_instance_of(request)
-    body = await json_body(request)
-    wanted = needed(body, "refund", Amount.parse)
-    reason = needed(body, "reason", text)
-    order = standing.find(backend, instance, request.path_params["order_id"])
-    found = standing.look(backend, order, None, with_refunded=True)
-    _check_refund(backend, found, wanted)
-    increase, _ = wanted.subtract(found.refund_amount)
-    with backend.store.transaction():
-        for coin_pub, amount in _spread(backend, found, increase).items():
-            backend.store.add_refund(order, coin_pub, amount, reason, backend.now())
-    standing.announce(backend, order)
-    return JSONResponse({"taler_refund_uri": links.refund_uri(order), "h_contract": order.h_contract})
-
-
-def _check_refund(backend: Backend, found: Standing, wanted: Amount) -> None:
-    order = found.order
-    if wanted.currency != backend.currency:
-        detail = f"refund: the currency here is {backend.currency}, not {wanted.currency}"
-        raise ApiError(Code.MERCHANT_GENERIC_CURRENCY_MISMATCH, detail)
-    if order.paid_at is None:
-        raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_ORDER_UNPAID, "the order is not paid")
-    deadline, start = (decode_timestamp(order.proposal[name]) for name in ("refund_deadline", "timestamp"))
-    if deadline <= start or deadline < backend.now():
-        detail = "the contract allows no refunds, or not any more"
-        raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_NOT_ALLOWED_BY_CONTRACT, detail)
-    if not found.refund_amount <= wanted <= order.amount:
-        detail = f"the new total must be from {found.refund_amount} to {order.amount}"
-        raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_INCONSISTENT_AMOUNT, detail)
-
-
-def _spread(backend: Backend, found: Standing, increase: Amount) -> dict[str, Amount]:
-    """Take an amount from the coins of an order, in the order in which they were spent."""
-    shares: dict[str, Amount] = {}
-    for coin_pub, contribution in backend.store.coins_of(found.order).items():
-        refunded = (refund.amount for refund in found.refunds if refund.coin_pub == coin_pub)
-        left, _ = contribution.subtract(standing.total(backend.currency, refunded))
-        share = min(left, increase)
-        if not share.is_zero:
-            shares[coin_pub] = share
-            increase, _ = increase.subtract(share)
-    return shares
