@@ -142,15 +142,6 @@ def pay_uri(shop: Shop, made: dict[str, Any], session_id: str = "") -> str:
     return str(PayUri(shop.url, made["order_id"], session_id, made.get("token")))
 
 
-def refused(answer: httpx.Response, status: int, code: int) -> None:
-    """Check an error answer: its status, and the ErrorDetail in its body."""
-    assert answer.status_code == status, answer.text
-    body = answer.json()
-    assert body["code"] == code, body
-    assert isinstance(body["hint"], str)
-    assert isinstance(body["detail"], str)
-
-
 def while_polling(poll: Callable[[str], None], act: Callable[[], httpx.Response], ended: dict[str, float]) -> None:
     """Check that two polls go on until something happens, and end soon after."""
     threads = [threading.Thread(target=poll, args=(name,)) for name in ("public", "private")]

@@ -10,8 +10,8 @@ from .shop import (
     Shop,
     fresh_url,
     pay_uri,
-    refused,
 )
+from .traffic import refused
 
 
 def test_unpaid(shop: Shop) -> None:

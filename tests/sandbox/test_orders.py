@@ -21,8 +21,8 @@ from .shop import (
     Process,
     Shop,
     fresh_url,
-    refused,
 )
+from .traffic import refused
 
 
 def test_config_names_the_backend_and_its_currency(shop: Shop) -> None:

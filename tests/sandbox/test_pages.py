@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .shop import HTML, REFUNDABLE, Shop, coin, fresh_nonce, fresh_url, pay_uri, refused
+from .shop import HTML, REFUNDABLE, Shop, coin, fresh_nonce, fresh_url, pay_uri
+from .traffic import refused
 
 
 class Page(HTMLParser):

@@ -15,8 +15,8 @@ from .shop import (
     Shop,
     coin,
     fresh_nonce,
-    refused,
 )
+from .traffic import refused
 
 
 def test_an_order_belongs_to_the_wallet_that_claims_it_first(shop: Shop) -> None:

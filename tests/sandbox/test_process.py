@@ -16,7 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .shop import Shop, coin, fresh_url, refused
+from .shop import Shop, coin, fresh_url
+from .traffic import refused
 
 
 def _failure(started: Any) -> str:

@@ -14,9 +14,9 @@ from .shop import (
     Shop,
     coin,
     fresh_url,
-    refused,
     while_polling,
 )
+from .traffic import refused
 
 
 def test_public_status_with_a_claim_token(shop: Shop) -> None:

@@ -10,9 +10,9 @@ from .shop import (
     REFUNDABLE,
     Shop,
     coin,
-    refused,
     while_polling,
 )
+from .traffic import refused
 
 
 def test_refund_grows_to_a_new_total(shop: Shop) -> None:
