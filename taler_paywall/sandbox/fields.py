@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -86,6 +86,17 @@ def text(value: object) -> str:
     return value
 
 
+def web_url(value: object) -> str:
+    """Read an absolute http or https URL."""
+    try:
+        parts = urlsplit(text(value))
+    except ValueError as error:
+        raise CodecError("is not a URL") from error
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise CodecError("must be an absolute http or https URL")
+    return text(value)
+
+
 def boolean(value: object) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
@@ -126,11 +137,20 @@ def binary(size: int) -> Callable[[object], str]:
 
 def milliseconds(value: object) -> float:
     """Read the text of a number of milliseconds as seconds, cut to the longest poll there is."""
+    return min(_digits(value) / 1000, LONGEST_POLL)
+
+
+def seconds(value: object) -> float:
+    """Read the text of a number of seconds, cut to the longest poll there is."""
+    return min(_digits(value), LONGEST_POLL)
+
+
+def _digits(value: object) -> int:
     digits = text(value)
     if not (digits.isascii() and digits.isdigit()):
-        raise CodecError("must be a whole number of milliseconds")
+        raise CodecError("must be a whole number")
     # The length first: int() refuses very long numbers with an error of its own.
-    return LONGEST_POLL if len(digits) > len("1000000000") else min(int(digits) / 1000, LONGEST_POLL)
+    return _MAX_INTEGER if len(digits) > len(str(_MAX_INTEGER)) else int(digits)
 
 
 def yes(value: object) -> bool:

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
-from taler_paywall.errors import CodecError
 from taler_paywall.sandbox import standing
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.fields import binary, json_body, members_of, needed, objects_of, optional, text
+from taler_paywall.sandbox.coins import read_coins
+from taler_paywall.sandbox.fields import binary, json_body, needed, objects_of, optional, text
 from taler_paywall.sandbox.store import Order
 from taler_paywall.timestamp import decode_timestamp
 
@@ -50,7 +49,7 @@ async def post_pay(request: Request) -> JSONResponse:
     """Take coins for a claimed order and bind it to the session (merchant API, POST orders/ID/pay)."""
     backend, instance = backend_of(request), instance_of(request)
     body = await json_body(request)
-    coins = _coins(needed(body, "coins", objects_of), backend.currency)
+    coins = read_coins(needed(body, "coins", objects_of), backend.currency)
     session_id = optional(body, "session_id", text) or ""
     order = _claimed_order(backend, instance, request)
     with backend.database.transaction():
@@ -58,50 +57,12 @@ async def post_pay(request: Request) -> JSONResponse:
             _check_payment(backend, order, coins)
             backend.ledger.spend(order, coins)
             backend.store.pay_order(order, backend.now())
-        elif backend.ledger.coins_of(order).keys() != coins.keys():
-            raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_ALREADY_PAID, "the order was paid with other coins")
+        else:
+            _check_repeated_payment(backend, order, coins)
         backend.store.bind_order(order, session_id)
     standing.announce(backend, order, session_id)
     signature = contract.sign_hash(instance.seed, contract.MERCHANT_PAYMENT_OK, _hash_of(order))
     return JSONResponse({"sig": crockford.encode(signature)})
-
-
-def _coins(items: list[dict[str, Any]], currency: str) -> dict[str, Amount]:
-    """Read the coins, each with what it contributes (merchant API, CoinPaySig)."""
-    coins: dict[str, Amount] = {}
-    for item in items:
-        for name, size in {"coin_sig": 64, "h_denom": 64}.items():
-            needed(item, name, binary(size))
-        needed(item, "ub_sig", _ub_sig)
-        needed(item, "exchange_url", _web_url)
-        contribution = needed(item, "contribution", Amount.parse)
-        if contribution.currency != currency:
-            raise ApiError(Code.GENERIC_CURRENCY_MISMATCH, f"contribution: the currency here is {currency}")
-        coin_pub = needed(item, "coin_pub", binary(32))
-        if coin_pub in coins:
-            raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "coins: a coin is given twice", parameter="coins")
-        coins[coin_pub] = contribution
-    return coins
-
-
-def _ub_sig(value: object) -> bytes:
-    signature = members_of(value)
-    if signature.get("cipher") != "RSA":
-        raise CodecError("cipher must be RSA")
-    blob = crockford.decode(text(signature.get("rsa_signature")))
-    if not blob:
-        raise CodecError("rsa_signature is empty")
-    return blob
-
-
-def _web_url(value: object) -> str:
-    try:
-        parts = urlsplit(text(value))
-    except ValueError as error:
-        raise CodecError("is not a URL") from error
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise CodecError("must be an absolute http or https URL")
-    return text(value)
 
 
 def _check_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) -> None:
@@ -116,6 +77,16 @@ def _check_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) 
             reply = {"code": _EXCHANGE_INSUFFICIENT_FUNDS, "coin_pub": coin_pub}
             detail = "a coin has been spent before"
             raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_INSUFFICIENT_FUNDS, detail, exchange_reply=reply)
+
+
+def _check_repeated_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) -> None:
+    spent = backend.ledger.coins_of(order)
+    if spent.keys() != coins.keys():
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_ALREADY_PAID, "the order was paid with other coins")
+    refunded = standing.total(backend.currency, (refund.amount for refund in backend.ledger.refunds_of(order)))
+    left, _ = standing.total(backend.currency, spent.values()).subtract(refunded)
+    if left < order.amount:
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_REFUNDED, "the coins were enough, but were refunded since")
 
 
 async def post_paid(request: Request) -> JSONResponse:

@@ -106,19 +106,20 @@ async def wait(
     return await backend.bell.poll(
         lambda: look(backend, order, session_id, with_refunded=with_refunded),
         done,
-        [_order_topic(order), _session_topic(order, session_id)],
+        [_order_topic(order), session_topic(order.instance, session_id, order.fulfillment_url)],
         seconds,
     )
 
 
 def announce(backend: Backend, order: Order, session_id: str | None = None) -> None:
     """Wake all whose answer changes because this order was paid, in this session, or refunded."""
-    backend.bell.ring(_order_topic(order), _session_topic(order, session_id))
+    backend.bell.ring(_order_topic(order), session_topic(order.instance, session_id, order.fulfillment_url))
+
+
+def session_topic(instance_name: str, session_id: str | None, fulfillment_url: str | None) -> str:
+    """Name what is rung when a session has paid for what stands at a fulfillment URL."""
+    return f"session {instance_name} {session_id} {fulfillment_url}"
 
 
 def _order_topic(order: Order) -> str:
     return f"order {order.serial}"
-
-
-def _session_topic(order: Order, session_id: str | None) -> str:
-    return f"session {order.instance} {session_id} {order.fulfillment_url}"

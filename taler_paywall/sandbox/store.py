@@ -137,6 +137,10 @@ class Store:
             "UPDATE orders SET nonce = ?, h_contract = ? WHERE serial = ?", nonce, h_contract, order.serial
         )
 
+    def unclaim_order(self, order: Order) -> None:
+        """Take an order back from the wallet that claimed it."""
+        self._database.execute("UPDATE orders SET nonce = NULL, h_contract = NULL WHERE serial = ?", order.serial)
+
     def pay_order(self, order: Order, paid_at: int) -> None:
         """Note that an order is paid."""
         self._database.execute("UPDATE orders SET paid_at = ? WHERE serial = ?", paid_at, order.serial)
@@ -153,6 +157,16 @@ class Store:
             " AND (? OR NOT EXISTS (SELECT 1 FROM refunds WHERE order_serial = orders.serial))"
             " ORDER BY serial DESC LIMIT 1",
             *(session_id, order.fulfillment_url, order.instance, order.serial, with_refunded),
+        )
+        return None if row is None else as_order(row)
+
+    def find_in_session(self, instance: str, session_id: str, fulfillment_url: str) -> Order | None:
+        """Return the order for a fulfillment URL that is paid in a session, else the latest that was made for it."""
+        row = self._database.row(
+            "SELECT * FROM orders WHERE fulfillment_url = ? AND instance = ?"
+            " AND (intended_session = ? OR (session_id = ? AND paid_at IS NOT NULL))"
+            " ORDER BY session_id IS ? AND paid_at IS NOT NULL DESC, serial DESC LIMIT 1",
+            *(fulfillment_url, instance, session_id, session_id, session_id),
         )
         return None if row is None else as_order(row)
 
