@@ -46,8 +46,6 @@ async def _press(request: Request, button: str) -> Response:
         response = await _act(request, button, wallet_id)
     except ApiError as error:
         response = pages.error_page(request, error)
-    except WalletError as error:
-        response = pages.message_page(request, 409, "The wallet could not do this", f"Your play wallet says: {error}.")
     response.set_cookie(_COOKIE, wallet_id, max_age=_COOKIE_AGE, path=links.root_path(request), httponly=True)
     return response
 
@@ -65,16 +63,25 @@ async def _act(request: Request, button: str, wallet_id: str) -> Response:
     question = Question.read(form)
     if not question.is_entitled(order):
         raise ApiError(Code.MERCHANT_GET_ORDERS_ID_INVALID_TOKEN, "h_contract or token is needed to see this order")
-    async with _wallet(request, wallet_id, order, instance.path) as wallet:
-        if button == "refund":
-            await wallet.collect(links.refund_uri(order))
-        else:
-            outcome = await wallet.pay(links.pay_uri(order, question.session_id))
-            if outcome.fulfillment_url:
-                return RedirectResponse(outcome.fulfillment_url, 303)
+    target, complaint = None, None
+    try:
+        async with _wallet(request, wallet_id, order, instance.path) as wallet:
+            target = await _use(wallet, button, order, question.session_id)
+    except WalletError as error:
+        complaint = str(error)
     current = standing.find(backend, instance, order.order_id)
-    root = links.root_path(request) + instance.path
-    return RedirectResponse(links.order_status_url(root, current, question.session_id), 303)
+    status_url = links.order_status_url(links.root_path(request) + instance.path, current, question.session_id)
+    if complaint:
+        return pages.wallet_error_page(request, current, status_url, complaint)
+    return RedirectResponse(target or status_url, 303)
+
+
+async def _use(wallet: Wallet, button: str, order: Order, session_id: str | None) -> str | None:
+    """Do what a button says; return where the buyer gets what was bought, if there is such a place."""
+    if button == "refund":
+        await wallet.collect(links.refund_uri(order))
+        return None
+    return (await wallet.pay(links.pay_uri(order, session_id))).fulfillment_url
 
 
 @asynccontextmanager
@@ -83,4 +90,5 @@ async def _wallet(request: Request, wallet_id: str, order: Order, instance_path:
     prefix = urlsplit(order.base_url).path.removesuffix(instance_path).rstrip("/")
     inside = httpx.ASGITransport(request.app, raise_app_exceptions=False, root_path=prefix)
     async with httpx.AsyncClient(transport=inside) as client:
-        yield Wallet(Purse(backend_of(request).database.connection, wallet_id), client)
+        backend = backend_of(request)
+        yield Wallet(Purse(backend.database.connection, wallet_id, backend.now), client, now=backend.now)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import secrets
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
 import httpx
 
 from taler_paywall import contract, crockford
-from taler_paywall.amount import Amount
-from taler_paywall.errors import CodecError, TalerPaywallError
-from taler_paywall.sandbox.purse import Purchase, Purse
+from taler_paywall.errors import CodecError
+from taler_paywall.sandbox.purchase import Purchase
+from taler_paywall.sandbox.purse import Purse
+from taler_paywall.sandbox.wallet_contract import (
+    checked_contract,
+    checked_refunds,
+    coins_for,
+    price_of,
+    refuse_expired,
+    verified_hash,
+    web_url,
+)
+from taler_paywall.sandbox.wallet_http import Messenger, WalletError, http_client, is_json, members_of, require_ok
 from taler_paywall.taler_uri import PayUri, RefundUri
+from taler_paywall.timestamp import decode_duration
 
-#: Purpose of a coin's signature on what it pays for.
-_WALLET_COIN_DEPOSIT: Final = 1201
+__all__ = ["Outcome", "Wallet", "WalletError", "http_client"]
 
-
-class WalletError(TalerPaywallError):
-    """The wallet could not do what it was asked to; the message says why, for people."""
+#: Codes that say that the merchant has another key now, or has lost the order (merchant API, POST orders/ID/paid).
+_WORTHLESS_RECEIPT: Final = (2201, 2005)
+#: How often a wallet asks for the refund that a contract has announced, in seconds.
+_REFUND_POLL: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +42,15 @@ class Outcome:
     """What the wallet did.
 
     Args:
-        how: "already paid" means that there was nothing to do.
+        how: "already paid" means that there was nothing to do, "gone" that a refund came too late to be collected.
         contract_terms: what was bought, None if the wallet did not need to know.
+        purchase: all that the wallet remembers of it, None if it was not this wallet that paid.
     """
 
-    how: Literal["claimed", "paid", "proved", "already paid", "collected"]
+    how: Literal["claimed", "paid", "proved", "already paid", "collected", "gone"]
     fulfillment_url: str | None
     contract_terms: Mapping[str, Any] | None = None
-
-
-def http_client() -> httpx.AsyncClient:
-    """Make a client that goes straight to the merchant: no proxy, no password file of the environment."""
-    return httpx.AsyncClient(trust_env=False, timeout=30, follow_redirects=False)
+    purchase: Purchase | None = None
 
 
 class Wallet:
@@ -50,17 +59,27 @@ class Wallet:
     Args:
         purse: what it remembers.
         client: how it reaches merchants; not closed here.
+        now: the clock, in seconds since 1970.
+        retry_delays: seconds to wait before each further attempt where a merchant is in trouble.
     """
 
-    def __init__(self, purse: Purse, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        purse: Purse,
+        client: httpx.AsyncClient,
+        *,
+        now: Callable[[], float] = time.time,
+        retry_delays: Sequence[float] = (0.2, 1.0),
+    ) -> None:
         self._purse = purse
-        self._client = client
+        self._messenger = Messenger(client, retry_delays)
+        self._now = now
 
     async def claim(self, url: str) -> Outcome:
         """Claim an order without paying it.
 
         Args:
-            url: a taler://pay URI or an order status URL.
+            url: a taler://pay URI, an order status URL, or the address of a page that asks for a payment.
 
         Raises:
             WalletError: it cannot be claimed.
@@ -68,14 +87,14 @@ class Wallet:
         offer = await self._offer(url)
         if isinstance(offer, Outcome):
             return offer
-        purchase = await self._claim(offer)
-        return _outcome("claimed", purchase)
+        return _outcome("claimed", await self._claim(offer))
 
-    async def pay(self, url: str) -> Outcome:
+    async def pay(self, url: str, choice: int | None = None) -> Outcome:
         """Pay an order, or prove that what it sells was bought before.
 
         Args:
-            url: a taler://pay URI or an order status URL.
+            url: a taler://pay URI, an order status URL, or the address of a page that asks for a payment.
+            choice: which of its choices to pay, where the contract offers some.
 
         Raises:
             WalletError: neither is possible.
@@ -85,49 +104,74 @@ class Wallet:
             return offer
         known = self._purse.find(offer.merchant_base_url, offer.order_id)
         if known and known.signature and await self._prove(known, offer.session_id):
-            return _outcome("proved", known)
+            return _outcome("proved", self._purse.note_session(known, offer.session_id))
         purchase = await self._claim(offer)
         for earlier in self._bought_before(purchase):
             if await self._prove(earlier, offer.session_id):
-                return _outcome("proved", earlier)
-        await self._pay(purchase, offer.session_id)
-        return _outcome("paid", purchase)
+                return _outcome("proved", self._purse.note_session(earlier, offer.session_id))
+        return _outcome("paid", await self._pay(purchase, offer.session_id, choice))
 
     async def collect(self, url: str) -> Outcome:
         """Collect the refunds of an order that this wallet has paid.
 
         Args:
-            url: a taler://refund URI.
+            url: a taler://refund URI or an order status URL.
 
         Raises:
             WalletError: there is nothing to collect.
         """
-        try:
-            uri = RefundUri.parse(url)
-        except CodecError as error:
-            raise WalletError(f"this is not a refund URI: {error}") from error
+        uri = _refund_uri(url)
         purchase = self._purse.find(uri.merchant_base_url, uri.order_id)
-        if purchase is None or purchase.signature is None:
+        if purchase is None:
             raise WalletError("this wallet did not pay this order, so the refund is not its own")
-        answer = await self._post(purchase, "refund", {"h_contract": purchase.h_contract})
-        if answer.status_code == HTTPStatus.NO_CONTENT:
-            raise WalletError("no refund was granted for this order")
-        _require(answer, "the refund was refused")
-        return _outcome("collected", purchase)
+        return await self._collect(purchase)
+
+    async def await_refund(self, paid: Outcome) -> Outcome | None:
+        """Collect the refund that a contract announces with `auto_refund`, as soon as it is granted.
+
+        Args:
+            paid: what came of paying.
+
+        Returns:
+            None if no refund was granted in the announced time, or none was announced.
+
+        Raises:
+            WalletError: the merchant cannot be asked, or the refund cannot be collected.
+        """
+        purchase = paid.purchase
+        announced = (paid.contract_terms or {}).get("auto_refund")
+        if purchase is None or purchase.paid_at is None or announced is None:
+            return None
+        try:
+            deadline = purchase.paid_at + decode_duration(announced) // 1_000_000
+        except CodecError as error:
+            raise WalletError(f"auto_refund of the contract is malformed: {error}") from error
+        query = {"h_contract": purchase.h_contract, "timeout_ms": _REFUND_POLL * 1000, "await_refund_obtained": "yes"}
+        while self._now() < deadline:
+            answer = await self._messenger.get(f"{_order_url(purchase)}?{urlencode(query)}")
+            require_ok(answer, "the merchant does not say whether there is a refund")
+            if members_of(answer).get("refund_pending") is True:
+                return await self._collect(purchase)
+            # Without a pending refund the merchant answers at once.
+            await asyncio.sleep(_REFUND_POLL)
+        return None
 
     async def _offer(self, url: str) -> PayUri | Outcome:
-        """Find the pay URI that an order status URL stands for; an order that is paid needs none."""
-        if not url.lower().startswith(("http://", "https://")):
+        """Find the pay URI that a web address stands for; an order that is paid needs none."""
+        if web_url(url.lower()) is None:
             return _pay_uri(url)
-        answer = await self._request("GET", url)
-        if answer.status_code not in (HTTPStatus.OK, HTTPStatus.PAYMENT_REQUIRED):
-            _require(answer, "this is not the status URL of an order that can be paid")
-        status = _members(answer)
-        if answer.status_code == HTTPStatus.OK and "refunded" not in status:
-            raise WalletError("this is not the status URL of an order")
-        if answer.status_code == HTTPStatus.OK or "already_paid_order_id" in status:
-            return Outcome("already paid", _web_url(status.get("fulfillment_url")))
-        return _pay_uri(status.get("taler_pay_uri"))
+        answer = await self._messenger.get(url)
+        status = members_of(answer) if is_json(answer) else {}
+        if answer.status_code == HTTPStatus.PAYMENT_REQUIRED and "already_paid_order_id" not in status:
+            # The header is what pages have that are not meant for programs.
+            return _pay_uri(status.get("taler_pay_uri") or answer.headers.get("taler"))
+        if answer.status_code == HTTPStatus.ACCEPTED and web_url(status.get("public_reorder_url")):
+            raise WalletError(f"this order is of somebody else; the same is sold at {status['public_reorder_url']}")
+        if answer.status_code != HTTPStatus.PAYMENT_REQUIRED:
+            require_ok(answer, "this is not the status URL of an order that can be paid")
+            if "refunded" not in status:
+                raise WalletError("there is nothing to pay at this address")
+        return Outcome("already paid", web_url(status.get("fulfillment_url")))
 
     async def _claim(self, offer: PayUri) -> Purchase:
         """Claim an order; a claim that was interrupted is taken up again with the same nonce."""
@@ -136,111 +180,73 @@ class Wallet:
         body = {"nonce": nonce} if offer.claim_token is None else {"nonce": nonce, "token": offer.claim_token}
         answer = await self._post(purchase, "claim", body)
         if answer.status_code == HTTPStatus.CONFLICT:
-            raise WalletError("another wallet has claimed this order; go back to the shop for a new one")
-        _require(answer, "the order cannot be claimed")
-        claimed = _members(answer)
-        terms = claimed.get("contract_terms")
-        if not isinstance(terms, dict):
-            raise WalletError("the merchant's answer has no contract")
-        if terms.get("merchant_base_url") != offer.merchant_base_url:
-            raise WalletError("the contract is of another merchant than the pay URI")
-        if terms.get("nonce") != nonce:
-            raise WalletError("the contract is for another wallet")
-        h_contract = _verified_hash(terms, contract.MERCHANT_CONTRACT, claimed.get("sig"))
-        self._purse.note_contract(purchase, terms, h_contract)
-        return self._purse.begin(offer.merchant_base_url, offer.order_id)
+            require_ok(answer, "another wallet has claimed this order; go back to the shop for a new one")
+        require_ok(answer, "the order cannot be claimed")
+        terms, h_contract = checked_contract(members_of(answer), offer, nonce)
+        return self._purse.note_contract(purchase, terms, h_contract, web_url(terms.get("fulfillment_url")))
 
     def _bought_before(self, purchase: Purchase) -> list[Purchase]:
         """Return earlier purchases of the same thing: the fulfillment URL alone tells what that is."""
-        url = _web_url((purchase.contract_terms or {}).get("fulfillment_url"))
-        return [earlier for earlier in self._purse.bought(url) if earlier != purchase] if url else []
+        url = web_url((purchase.contract_terms or {}).get("fulfillment_url"))
+        bought = self._purse.bought(purchase.merchant_base_url, url) if url else []
+        return [earlier for earlier in bought if earlier.serial != purchase.serial]
 
     async def _prove(self, purchase: Purchase, session_id: str) -> bool:
         """Show the receipt of a purchase in another session; one that is refused for good is forgotten."""
         body = {"sig": purchase.signature, "h_contract": purchase.h_contract, "session_id": session_id}
         answer = await self._post(purchase, "paid", body)
-        if answer.status_code in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
+        # 204 is what backends of 2022 answer.
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            return True
+        try:
+            require_ok(answer, "the proof of payment was refused")
+        except WalletError as error:
+            if error.code not in _WORTHLESS_RECEIPT:
+                raise
             self._purse.forget_payment(purchase)
             return False
-        # 204 is what backends of 2022 answer.
-        if answer.status_code != HTTPStatus.NO_CONTENT:
-            _require(answer, "the proof of payment was refused")
         return True
 
-    async def _pay(self, purchase: Purchase, session_id: str) -> None:
+    async def _pay(self, purchase: Purchase, session_id: str, choice: int | None) -> Purchase:
+        """Send the coins; a payment that was begun before is repeated, as it was and whenever that is."""
         terms = purchase.contract_terms or {}
-        body = {"coins": _coins(purchase, terms), "session_id": session_id}
+        if purchase.amount is None:
+            refuse_expired(terms, self._now())
+        price = price_of(terms, choice)
+        purchase = self._purse.begin_payment(purchase, price.amount, price.choice_index)
+        if choice not in (None, purchase.choice_index):
+            raise WalletError(f"the payment of this contract was begun with choice {purchase.choice_index}")
+        body: dict[str, Any] = {"coins": coins_for(purchase, price.exchange_url), "session_id": session_id}
+        if purchase.choice_index is not None:
+            # Which of the two places is read differs between backends.
+            chosen = {"choice_index": purchase.choice_index}
+            body |= {**chosen, "wallet_data": chosen}
         answer = await self._post(purchase, "pay", body)
-        _require(answer, "the payment was refused")
-        signature = _members(answer).get("sig")
-        _verified_hash(terms, contract.MERCHANT_PAYMENT_OK, signature)
-        self._purse.note_payment(purchase, str(signature), session_id)
+        # 402 says that the coins were taken and given back since.
+        if answer.is_client_error and answer.status_code != HTTPStatus.PAYMENT_REQUIRED:
+            self._purse.cancel_payment(purchase)
+        require_ok(answer, "the payment was refused")
+        signature = members_of(answer).get("sig")
+        verified_hash(terms, contract.MERCHANT_PAYMENT_OK, signature)
+        return self._purse.note_payment(purchase, str(signature), session_id)
+
+    async def _collect(self, purchase: Purchase) -> Outcome:
+        if purchase.amount is None:
+            raise WalletError("this wallet did not pay this order, so the refund is not its own")
+        answer = await self._post(purchase, "refund", {"h_contract": purchase.h_contract})
+        if answer.status_code == HTTPStatus.NO_CONTENT:
+            raise WalletError("no refund was granted for this order")
+        require_ok(answer, "the refund was refused")
+        refunds = checked_refunds(members_of(answer), purchase, purchase.amount)
+        all_gone = all(refund.gone for refund in refunds)
+        return _outcome("gone" if all_gone else "collected", self._purse.note_refunds(purchase, refunds))
 
     async def _post(self, purchase: Purchase, action: str, body: Mapping[str, Any]) -> httpx.Response:
-        url = f"{purchase.merchant_base_url}orders/{purchase.order_id}/{action}"
-        return await self._request("POST", url, body)
-
-    async def _request(self, method: str, url: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        try:
-            return await self._client.request(method, url, json=body, headers={"Accept": "application/json"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise WalletError(f"the merchant cannot be reached: {error or type(error).__name__}") from error
+        return await self._messenger.post(f"{_order_url(purchase)}/{action}", body)
 
 
-def _coins(purchase: Purchase, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Make the one coin that pays a contract, with the same key for every attempt, because answers get lost."""
-    try:
-        amount = Amount.parse(terms.get("amount"))
-        exchange_url = str(terms["exchanges"][0]["url"])
-    except (CodecError, KeyError, IndexError, TypeError) as error:
-        raise WalletError("the contract does not say how it can be paid") from error
-    if amount.is_zero:
-        return []
-    seed = hashlib.sha256(b"play coin" + purchase.nonce_seed).digest()
-    signature = contract.sign_hash(seed, _WALLET_COIN_DEPOSIT, crockford.decode(purchase.h_contract or "", 64))
-    coin = {
-        "coin_pub": crockford.encode(contract.public_key(seed)),
-        "coin_sig": crockford.encode(signature),
-        "h_denom": crockford.encode(hashlib.sha512(b"play denomination").digest()),
-        # Nobody could have signed the coin: there is no exchange.
-        "ub_sig": {"cipher": "RSA", "rsa_signature": crockford.encode(secrets.token_bytes(256))},
-        "contribution": str(amount),
-        "exchange_url": exchange_url,
-    }
-    return [coin]
-
-
-def _verified_hash(terms: Mapping[str, Any], purpose: int, signature: object) -> str:
-    """Return the hash of a contract that its merchant has signed."""
-    try:
-        h_contract = contract.contract_hash(terms)
-        merchant_pub = crockford.decode(_text(terms.get("merchant_pub")), 32)
-        genuine = contract.verify_hash(merchant_pub, purpose, h_contract, crockford.decode(_text(signature), 64))
-    except CodecError as error:
-        raise WalletError(f"the merchant's contract or signature is malformed: {error}") from error
-    if not genuine:
-        raise WalletError("the merchant's signature is wrong")
-    return crockford.encode(h_contract)
-
-
-def _require(answer: httpx.Response, complaint: str) -> None:
-    if answer.status_code != HTTPStatus.OK:
-        try:
-            error = _members(answer)
-        except WalletError:
-            error = {}
-        reason = error.get("detail") or error.get("hint") or "no reason given"
-        raise WalletError(f"{complaint}: {answer.status_code}, {reason}")
-
-
-def _members(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        members = answer.json()
-    except (ValueError, RecursionError) as error:
-        raise WalletError("the merchant's answer is not JSON") from error
-    if not isinstance(members, dict):
-        raise WalletError("the merchant's answer is not a JSON object")
-    return members
+def _order_url(purchase: Purchase) -> str:
+    return f"{purchase.merchant_base_url}orders/{purchase.order_id}"
 
 
 def _pay_uri(value: object) -> PayUri:
@@ -250,6 +256,17 @@ def _pay_uri(value: object) -> PayUri:
         raise WalletError(f"this is not a pay URI: {error}") from error
 
 
+def _refund_uri(url: str) -> RefundUri:
+    try:
+        if web_url(url.lower()) is None:
+            return RefundUri.parse(url)
+        # An order status URL says the same in another form.
+        base_url, _, order_id = url.partition("?")[0].rpartition("orders/")
+        return RefundUri(base_url, order_id)
+    except CodecError as error:
+        raise WalletError(f"this is not a refund URI: {error}") from error
+
+
 def _nonce_seed(offer: PayUri) -> bytes | None:
     try:
         return None if offer.nonce_priv is None else crockford.decode(offer.nonce_priv, 32)
@@ -257,16 +274,6 @@ def _nonce_seed(offer: PayUri) -> bytes | None:
         raise WalletError(f"the nonce in the pay URI is malformed: {error}") from error
 
 
-def _outcome(how: Literal["claimed", "paid", "proved", "collected"], purchase: Purchase) -> Outcome:
+def _outcome(how: Literal["claimed", "paid", "proved", "collected", "gone"], purchase: Purchase) -> Outcome:
     terms = purchase.contract_terms or {}
-    return Outcome(how, _web_url(terms.get("fulfillment_url")), terms)
-
-
-def _web_url(value: object) -> str | None:
-    return value if isinstance(value, str) and value.startswith(("http://", "https://")) else None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise CodecError(f"must be a text, not {type(value).__name__}")
-    return value
+    return Outcome(how, web_url(terms.get("fulfillment_url")), terms, purchase)

@@ -1,62 +1,22 @@
-"""The play wallet against a real sandbox: pay, prove, resume, refuse."""
+"""The play wallet against a real sandbox: pay, prove, resume, choose."""
 
 from __future__ import annotations
 
-import asyncio
 import stat
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from taler_paywall.sandbox.purse import open_purse
-from taler_paywall.sandbox.wallet import Outcome, Wallet, WalletError, http_client
+from taler_paywall.sandbox.wallet import WalletError
 
 from .shop import REFUNDABLE, Shop, fresh_url, pay_uri
-
-
-class PurseFile:
-    """A wallet with a file of its own, opened anew for every action, as the commands do."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def pay(self, url: str) -> Outcome:
-        return self._use(lambda wallet: wallet.pay(url))
-
-    def claim(self, url: str) -> Outcome:
-        return self._use(lambda wallet: wallet.claim(url))
-
-    def collect(self, url: str) -> Outcome:
-        return self._use(lambda wallet: wallet.collect(url))
-
-    def _use(self, action: Callable[[Wallet], Any]) -> Outcome:
-        opened, connection = open_purse(self.path)
-
-        async def run() -> Outcome:
-            async with http_client() as client:
-                outcome: Outcome = await action(Wallet(opened, client))
-                return outcome
-
-        with closing(connection):
-            return asyncio.run(run())
-
-
-@pytest.fixture
-def purse(tmp_path: Path) -> PurseFile:
-    return PurseFile(tmp_path / "deep" / "wallet.sqlite")
-
-
-@pytest.fixture
-def other_purse(tmp_path: Path) -> PurseFile:
-    return PurseFile(tmp_path / "other.sqlite")
+from .wallets import Passage, PurseFile, Troubled, broken, failing
 
 
 def test_pay_by_pay_uri(shop: Shop, purse: PurseFile) -> None:
@@ -137,6 +97,21 @@ def test_a_refused_proof_is_forgotten_and_paid(purse: PurseFile, processes: Any)
     shop.http.close()
 
 
+@pytest.mark.parametrize("trouble", [failing(403), failing(404), failing(503), broken])
+def test_a_proof_that_fails_for_another_reason_costs_nothing(
+    shop: Shop, purse: PurseFile, trouble: Callable[[], httpx.Response]
+) -> None:
+    """Only a merchant that says that the receipt is worthless gets paid again."""
+    url = fresh_url()
+    assert purse.pay(pay_uri(shop, shop.order(fulfillment_url=url), "one")).how == "paid"
+    again = pay_uri(shop, shop.order(fulfillment_url=url), "two")
+    passage = Troubled("paid", 9, trouble)
+    with pytest.raises(WalletError, match=r"proof of payment was refused|cannot be reached"):
+        purse.through(passage).pay(again)
+    assert passage.count("pay") == 0
+    assert purse.pay(again).how == "proved"
+
+
 def test_a_claim_is_resumed(shop: Shop, purse: PurseFile) -> None:
     """A claimed order can be claimed again and paid later by the same wallet (fact 29)."""
     made = shop.order()
@@ -165,99 +140,100 @@ def test_an_order_of_another_wallet_is_refused(shop: Shop, purse: PurseFile, oth
         other_purse.pay(pay_uri(shop, made))
 
 
-def test_a_lost_answer_does_no_harm(shop: Shop, purse: PurseFile) -> None:
-    """A payment whose answer was lost is repeated with the same coins (fact 30)."""
-    made = shop.order()
-    uri = pay_uri(shop, made, "one")
-    assert purse.pay(uri).how == "paid"
-    opened, connection = open_purse(purse.path)
-    with closing(connection):
-        known = opened.find(shop.url, made["order_id"])
-        assert known
-        opened.forget_payment(known)
-    assert purse.pay(uri).how == "paid"
+def test_the_same_address_at_another_merchant_is_another_thing(shop: Shop, purse: PurseFile, processes: Any) -> None:
+    """A receipt opens nothing at a merchant that did not sign it, so the wallet pays."""
+    url = fresh_url()
+    assert purse.pay(pay_uri(shop, shop.order(fulfillment_url=url), "one")).how == "paid"
+    second = Shop(processes("--port", "0").url)
+    assert purse.pay(pay_uri(second, second.order(fulfillment_url=url), "two")).how == "paid"
+    second.http.close()
 
 
-def test_what_cannot_be_paid_is_refused_with_a_reason(shop: Shop, purse: PurseFile) -> None:
-    """Everything that goes wrong is a WalletError."""
-    made = shop.order()
-    reorder = shop.order(public_reorder_url="http://shop.example/")
-    for url in (
-        "nonsense",
-        "taler://refund/x/y/",
-        "http://127.0.0.1:1/",
-        "http://[/",
-        "http://127.0.0.1:1\x00/",
-        f"{shop.url}config",
-        f"{shop.url}orders/none",
-        f"{shop.url}orders/{reorder['order_id']}",
-        f"{shop.url}sandbox/static/style.css",
-        pay_uri(shop, {**made, "token": "0" * 26}),
-        f"{pay_uri(shop, made)}&n=x",
-    ):
-        with pytest.raises(WalletError):
-            purse.pay(url)
+def test_a_repurchase_costs_one_proof_and_no_payment(shop: Shop, purse: PurseFile) -> None:
+    """A new order for what is owned is claimed, and only the earlier one is proved (facts 8 and 33)."""
+    url, passage = fresh_url(), Passage()
+    purse.pay(pay_uri(shop, shop.order(fulfillment_url=url), "one"))
+    outcome = purse.through(passage).pay(pay_uri(shop, shop.order(fulfillment_url=url), "two"))
+    assert (outcome.how, outcome.purchase and outcome.purchase.session_id) == ("proved", "two")
+    assert [passage.count(action) for action in ("claim", "paid", "pay")] == [1, 1, 0]
 
 
-def test_refunds_are_for_the_wallet_that_paid(shop: Shop, purse: PurseFile, other_purse: PurseFile) -> None:
-    """Another wallet cannot collect, and without a refund nobody can."""
-    made = shop.order(body=REFUNDABLE)
-    purse.pay(pay_uri(shop, made))
-    refund_uri = f"taler+http://refund/{shop.url[7:]}{made['order_id']}/"
-    for one, reason in ((purse, "no refund"), (other_purse, "did not pay")):
-        with pytest.raises(WalletError, match=reason):
-            one.collect(refund_uri)
-    with pytest.raises(WalletError, match="not a refund URI"):
-        purse.collect("x")
+@pytest.mark.parametrize("generation", ["2022", "2021"])
+def test_older_backends(purse: PurseFile, processes: Any, generation: str) -> None:
+    """A wallet of today buys, proves and gets money back at backends of earlier years, too."""
+    shop = Shop(processes("--port", "0", "--generation", generation).url)
+    refundable = REFUNDABLE if generation == "2022" else {"refund_delay": {"d_ms": 300_000}}
+    url = fresh_url()
+    made = shop.order(fulfillment_url=url, body=refundable)
+    assert purse.pay(pay_uri(shop, made, "one")).how == "paid"
+    assert purse.pay(pay_uri(shop, shop.order(fulfillment_url=url), "two")).how == "proved"
+    assert purse.collect(shop.refund(made["order_id"], "KUDOS:5").json()["taler_refund_uri"]).how == "collected"
+    shop.http.close()
 
 
-@pytest.mark.parametrize(
-    ("spoil", "complaint"),
-    [
-        (lambda claimed: claimed["contract_terms"].update(amount="KUDOS:0.01"), "signature is wrong"),
-        (lambda claimed: claimed["contract_terms"].update(merchant_base_url="http://x/"), "another merchant"),
-        (lambda claimed: claimed["contract_terms"].update(nonce="0" * 52), "another wallet"),
-        (lambda claimed: claimed["contract_terms"].update(extra={"x": 0.5}), "malformed"),
-        (lambda claimed: claimed["contract_terms"].update(merchant_pub=5), "malformed"),
-        (lambda claimed: claimed.update(sig="0" * 103), "signature is wrong"),
-        (lambda claimed: claimed.pop("sig"), "malformed"),
-        (lambda claimed: claimed.pop("contract_terms"), "no contract"),
-    ],
-)
-def test_spoiled_contracts_are_refused(
-    shop: Shop, tmp_path: Path, spoil: Callable[[dict[str, Any]], None], complaint: str
-) -> None:
-    """The wallet believes nothing that the merchant has not signed for it."""
-    made = shop.order()
-    with pytest.raises(WalletError, match=complaint):
-        asyncio.run(_pay_through(_spoiler(shop, "claim", spoil), pay_uri(shop, made), tmp_path))
+def test_choices(shop: Shop, purse: PurseFile) -> None:
+    """Of a contract with choices the first is paid, or the one that is asked for."""
+    choices: dict[str, Any] = {"version": 1, "amount": None, "choices": [{"amount": "KUDOS:2"}, {"amount": "KUDOS:3"}]}
+    for choice, price in ((None, "KUDOS:2"), (1, "KUDOS:3"), (0, "KUDOS:2")):
+        made = shop.order(**choices)
+        outcome = purse.pay(pay_uri(shop, made), choice)
+        assert outcome.purchase
+        assert (outcome.how, str(outcome.purchase.amount)) == ("paid", price)
+        assert shop.status(made["order_id"])["choice_index"] == (choice or 0)
+    uri = pay_uri(shop, shop.order(**choices))
+    with pytest.raises(WalletError, match="no choice 2, only 0 to 1"):
+        purse.pay(uri, 2)
+    with pytest.raises(WalletError, match="503"):
+        purse.through(Troubled("pay", 9, failing(503))).pay(uri, 0)
+    with pytest.raises(WalletError, match="begun with choice 0"):
+        purse.pay(uri, 1)
+    with pytest.raises(WalletError, match="no choices"):
+        purse.pay(pay_uri(shop, shop.order()), 0)
 
 
-def test_a_spoiled_receipt_is_refused(shop: Shop, tmp_path: Path) -> None:
-    """A payment counts only with the merchant's genuine signature."""
-    made = shop.order()
-    spoiler = _spoiler(shop, "pay", lambda answer: answer.update(sig="0" * 103))
-    with pytest.raises(WalletError, match="signature is wrong"):
-        asyncio.run(_pay_through(spoiler, pay_uri(shop, made), tmp_path))
+def test_the_address_of_a_page_that_asks_for_a_payment(shop: Shop, purse: PurseFile) -> None:
+    """A page that leads to an order, or names the pay URI in its header, can be paid by its own address."""
+    one, two = shop.order(), shop.order()
+    status_url = shop.status(one["order_id"], session_id="one")["order_status_url"]
+    pages = {
+        "/one": RedirectResponse(status_url),
+        "/two": HTMLResponse("Pay!", 402, {"Taler": pay_uri(shop, two, "two")}),
+        "/free": HTMLResponse("Welcome"),
+        "/nothing": HTMLResponse("Pay!", 402),
+        "/loop": RedirectResponse("/loop"),
+        "/else": RedirectResponse("taler://pay/x/y/"),
+        "/bad": RedirectResponse("http://[/"),
+        "/others": JSONResponse({"public_reorder_url": "http://shop.example/"}, 202),
+    }
+    reader = purse.through(_site(pages))
+    assert [reader.pay(f"http://site.example/{path}").how for path in ("one", "two", "one")] == [
+        "paid",
+        "paid",
+        "already paid",
+    ]
+    for path, complaint in {
+        "free": "nothing to pay",
+        "nothing": "not a pay URI",
+        "loop": "redirects",
+        "else": "cannot be reached",
+        "bad": "cannot be reached",
+        "others": "is sold at http://shop.example/",
+    }.items():
+        with pytest.raises(WalletError, match=complaint):
+            reader.pay(f"http://site.example/{path}")
 
 
-def _spoiler(shop: Shop, action: str, spoil: Callable[[dict[str, Any]], None]) -> Starlette:
-    """Stand between wallet and sandbox, and change one answer."""
+def _site(pages: dict[str, Response]) -> Passage:
+    """Serve some pages at site.example, and let all else through to the sandbox."""
 
-    async def forward(request: Request) -> JSONResponse:
-        async with http_client() as client:
-            url = shop.url.rstrip("/") + request.url.path
-            answer = await client.request(request.method, url, content=await request.body())
-        body = answer.json()
-        if request.url.path.endswith(f"/{action}"):
-            spoil(body)
-        return JSONResponse(body, answer.status_code)
+    async def page(request: Request) -> Response:
+        return pages[request.url.path]
 
-    return Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST"])])
+    site = httpx.ASGITransport(Starlette(routes=[Route(path, page) for path in pages]))
 
+    class Way(Passage):
+        async def reach(self, request: httpx.Request) -> httpx.Response:
+            at_site = request.url.host == "site.example"
+            return await (site.handle_async_request(request) if at_site else super().reach(request))
 
-async def _pay_through(app: Starlette, uri: str, tmp_path: Path) -> Outcome:
-    purse, connection = open_purse(tmp_path / "wallet.sqlite")
-    with closing(connection):
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
-            return await Wallet(purse, client).pay(uri)
+    return Way()
