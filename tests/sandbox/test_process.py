@@ -7,7 +7,6 @@ import hmac
 import json
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -16,88 +15,16 @@ from typing import Any
 import httpx
 import pytest
 
-from .shop import Shop, coin, fresh_url
+from .shop import Shop, coin
 from .traffic import refused
 
 
-def _failure(started: Any) -> str:
+def complaint(started: Any) -> str:
     _, errors = started.process.communicate(timeout=10)
     assert started.process.returncode == 1
     assert "Traceback" not in errors
     assert errors.count("\n") == 1
     return str(errors)
-
-
-def test_everything_survives_kill(processes: Any, tmp_path: Path) -> None:
-    """Killed at any moment and started again, the sandbox goes on with its keys, orders, coins and refunds."""
-    options = ("--port", "0", "--state", str(tmp_path / "state.sqlite"))
-    first = processes(*options)
-    shop, url = Shop(first.url), fresh_url()
-    bought = shop.bought("one", fulfillment_url=url, body={"refund_delay": {"d_us": 300_000_000}})
-    claimed = shop.order()
-    shop.claim(claimed)
-    assert shop.refund(bought["order_id"], "KUDOS:1").status_code == 200
-    shop.http.close()
-    first.kill()
-
-    shop = Shop(processes(*options).url)
-    found = shop.status(bought["order_id"], session_id="one")
-    assert (found["order_status"], found["refund_amount"]) == ("paid", "KUDOS:1")
-    assert found["contract_terms"] == bought["contract_terms"]
-    assert shop.status(claimed["order_id"])["order_status"] == "claimed"
-    refused(shop.post(claimed["order_id"], "pay", {"coins": bought["coins"]}), 409, 2150)
-    again = shop.post(bought["order_id"], "pay", {"coins": bought["coins"], "session_id": "one"})
-    assert again.json() == {"sig": bought["sig"]}
-    assert (tmp_path / "state.sqlite").stat().st_mode & 0o777 == 0o600
-    shop.http.close()
-
-
-def test_killed_in_the_middle_of_payments(processes: Any, tmp_path: Path) -> None:
-    """Every payment that was confirmed before the kill is still there, and the file is whole."""
-    state = tmp_path / "state.sqlite"
-    first = processes("--port", "0", "--state", str(state))
-    confirmed: list[str] = []
-
-    def buy() -> None:
-        shop = Shop(first.url)
-        try:
-            while True:
-                confirmed.append(shop.bought()["order_id"])
-        except httpx.TransportError:
-            shop.http.close()
-
-    threads = [threading.Thread(target=buy) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    deadline = time.monotonic() + 30
-    while len(confirmed) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    first.kill()
-    for thread in threads:
-        thread.join(timeout=10)
-    assert len(confirmed) >= 5
-    shop = Shop(processes("--port", "0", "--state", str(state)).url)
-    assert all(shop.status(order_id)["order_status"] == "paid" for order_id in confirmed)
-    shop.http.close()
-
-
-def test_state_files_that_cannot_be_used(processes: Any, tmp_path: Path) -> None:
-    """Another currency, another kind of file, a directory and a file in use are clear errors with status 1."""
-    state = str(tmp_path / "state.sqlite")
-    first = processes("--port", "0", "--state", state)
-    assert "another sandbox uses it" in _failure(processes("--port", "0", "--state", state, wait=False))
-    first.stop()
-    failure = _failure(processes("--port", "0", "--state", state, "--currency", "EUR", wait=False))
-    assert "is for the currency KUDOS, not EUR" in failure
-    (tmp_path / "text").write_text("not a database at all" * 100)
-    assert "cannot be used" in _failure(processes("--port", "0", "--state", str(tmp_path / "text"), wait=False))
-    foreign = sqlite3.connect(tmp_path / "foreign.sqlite")
-    foreign.execute("CREATE TABLE x (y)")
-    foreign.close()
-    failure = _failure(processes("--port", "0", "--state", str(tmp_path / "foreign.sqlite"), wait=False))
-    assert "something else" in failure
-    missing = str(tmp_path / "missing" / "state")
-    assert "cannot be used" in _failure(processes("--port", "0", "--state", missing, wait=False))
 
 
 def test_a_port_in_use_is_a_clear_error(processes: Any) -> None:
@@ -106,13 +33,40 @@ def test_a_port_in_use_is_a_clear_error(processes: Any) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        assert f"port {port}" in _failure(processes("--port", port, wait=False))
+        assert f"port {port}" in complaint(processes("--port", port, wait=False))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "example.com"])
 def test_only_loopback(processes: Any, host: str) -> None:
     """Play money is not offered to the network."""
-    assert host in _failure(processes("--port", "0", "--host", host, wait=False))
+    assert host in complaint(processes("--port", "0", "--host", host, wait=False))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_remote_only_when_asked_for(processes: Any, host: str) -> None:
+    """--allow-remote is for every address of the machine, and warns of a token that everybody knows."""
+    if ":" in host and not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    for options, warnings in (((), 1), (("--token", "secret-token:mine"), 0)):
+        started = processes("--port", "0", "--host", host, "--allow-remote", *options)
+        url = f"http://127.0.0.1:{started.port}/config"
+        assert httpx.get(url, trust_env=False).json()["name"] == "taler-merchant"
+        assert started.stop() == 0
+        assert started.errors.count("warning: without --token everybody knows") == warnings
+
+
+@pytest.mark.parametrize("control", [("--control",), ("--control-port", "0")])
+def test_no_control_from_remote(processes: Any, control: tuple[str, ...]) -> None:
+    """The control endpoint and other machines exclude each other."""
+    started = processes("--port", "0", "--allow-remote", *control, wait=False)
+    assert "--control is for this machine alone" in started.process.communicate(timeout=10)[1]
+    assert started.process.returncode == 2
+
+
+def test_an_address_of_another_machine_is_a_clear_error(processes: Any) -> None:
+    """--allow-remote cannot take what is not there."""
+    failed = complaint(processes("--port", "0", "--host", "192.0.2.1", "--allow-remote", "--token", "x", wait=False))
+    assert "cannot listen on 192.0.2.1" in failed
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -179,13 +133,13 @@ def test_its_own_secret_file_proves_it(processes: Any) -> None:
 
 def test_unusable_secret_files(processes: Any, tmp_path: Path) -> None:
     """A secret file that is missing or malformed ends the start; one that cannot be written is only a warning."""
-    assert "cannot be read" in _failure(processes("--port", "0", "--secret-file", str(tmp_path / "none"), wait=False))
+    assert "cannot be read" in complaint(processes("--port", "0", "--secret-file", str(tmp_path / "none"), wait=False))
     (tmp_path / "bad").write_text('{"secret": 5}')
     (tmp_path / "bad").chmod(0o640)
-    failure = _failure(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
+    failure = complaint(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
     assert "is not this user's alone" in failure
     (tmp_path / "bad").chmod(0o600)
-    assert "must hold" in _failure(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
+    assert "must hold" in complaint(processes("--port", "0", "--secret-file", str(tmp_path / "bad"), wait=False))
     (tmp_path / "taler-paywall").write_text("a file where the directory should be")
     started = processes("--port", "0")
     assert started.url.startswith("http://127.0.0.1:")
