@@ -1,0 +1,176 @@
+"""A reader in front of a paywalled site that runs in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+import uvicorn
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from uvicorn.lifespan.on import LifespanOn
+
+from taler_paywall.asgi import ASGIApp, Receive, Scope, Send
+from taler_paywall.errors import TalerPaywallError
+from taler_paywall.testing.process import PUBLIC_URL
+from taler_paywall.testing.wallet import TalerWallet
+
+#: What browsers send when somebody opens a page.
+BROWSER: Final = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "Sec-Fetch-Site": "none",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-User": "?1",
+}
+#: What programs send.
+PROGRAM: Final = {"User-Agent": "taler_paywall.testing", "Accept": "application/json"}
+
+
+class SiteError(TalerPaywallError):
+    """The site under test did not start; the message says what is known."""
+
+
+class PaywalledClient(httpx.Client):
+    """A reader's browser, with cookies, that stops at redirects; or a program.
+
+    Args:
+        transport: the way to the site.
+        public_url: where the site believes to be.
+        backend: base URL of the merchant backend.
+        wallet: pays.
+        headers: of every request.
+    """
+
+    def __init__(
+        self,
+        transport: httpx.BaseTransport,
+        *,
+        public_url: str,
+        backend: str,
+        wallet: TalerWallet,
+        headers: dict[str, str],
+    ) -> None:
+        super().__init__(transport=transport, base_url=public_url, headers=headers)
+        self.wallet = wallet
+        self._backend = backend
+
+    def buy(self, path: str, *, method: str = "GET", **request: Any) -> httpx.Response:
+        """Ask, pay where the site says, come back, and return the answer to who has paid.
+
+        Args:
+            path: of something that is not paid yet.
+            method: of the request.
+            request: further keywords of `httpx.Client.request`.
+
+        Raises:
+            AssertionError: the site did not ask for a payment.
+            WalletError: the payment failed.
+        """
+        asked = self.request(method, path, **request)
+        if asked.headers.get("location", "").startswith(self._backend):
+            bought = self.wallet.pay(asked.headers["location"])
+            return self.get(bought.fulfillment_url or path, follow_redirects=True)
+        if "taler" not in asked.headers:
+            raise AssertionError(f"{method} {path} asked for no payment: {asked.status_code}\n{asked.text}")
+        self.wallet.pay(asked.headers["taler"])
+        return self.request(method, path, **request)
+
+
+class OpenClient:
+    """Opens browsers in front of sites; a site runs from its first browser on until the end of the test.
+
+    Args:
+        backend: base URL of the merchant backend.
+        wallet: pays, where no other is given.
+    """
+
+    def __init__(self, backend: str, wallet: TalerWallet) -> None:
+        self._backend = backend
+        self._wallet = wallet
+        self._stack = ExitStack()
+        self._sites: dict[int, httpx.BaseTransport] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def __call__(
+        self,
+        app: ASGIApp,
+        *,
+        browser: bool = True,
+        wallet: TalerWallet | None = None,
+        public_url: str = PUBLIC_URL,
+    ) -> PaywalledClient:
+        """Open a browser with no cookies yet.
+
+        Args:
+            app: an ASGI application with its paywall.
+            browser: False for a program, which is answered 402 where a browser is sent to the order.
+            wallet: pays; by default that of the test.
+            public_url: the paywall's option, if it was given another.
+
+        Raises:
+            SiteError: the application's own start-up failed.
+        """
+        if id(app) not in self._sites:
+            self._sites[id(app)] = self._stack.enter_context(_serving(app))
+        client = PaywalledClient(
+            self._sites[id(app)],
+            public_url=public_url,
+            backend=self._backend,
+            wallet=wallet or self._wallet,
+            headers=BROWSER if browser else PROGRAM,
+        )
+        return self._stack.enter_context(client)
+
+
+@contextmanager
+def _serving(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
+    """Run an ASGI application in an event loop of its own, its lifespan included, and give the way to it.
+
+    Args:
+        app: one that knows no lifespan is served without, as uvicorn does.
+
+    Raises:
+        SiteError: the start-up failed.
+    """
+    lifespan = LifespanOn(uvicorn.Config(app, lifespan="auto", interface="asgi3", log_config=None))
+
+    async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": lifespan.state.copy()}, receive, send)
+
+    with start_blocking_portal() as portal:
+        portal.call(lifespan.startup)
+        if lifespan.should_exit:
+            raise SiteError("the site's start-up failed; the log of uvicorn.error says why")
+        try:
+            yield _Transport(portal, with_state)
+        finally:
+            portal.call(lifespan.shutdown)
+
+
+class _Transport(httpx.BaseTransport):
+    """Takes requests from the thread of a test into the event loop of the site."""
+
+    def __init__(self, portal: BlockingPortal, app: ASGIApp) -> None:
+        self._portal = portal
+        self._site = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        return self._portal.call(self._exchange, request)
+
+    async def _exchange(self, request: httpx.Request) -> httpx.Response:
+        response = await self._site.handle_async_request(request)
+        # As it came: the client decodes it.
+        body = b"".join([chunk async for chunk in response.aiter_raw()])
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
