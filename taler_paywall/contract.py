@@ -57,6 +57,22 @@ def contract_hash(terms: Mapping[str, Any]) -> bytes:
     return hashlib.sha512(_hashed_text(_scrub(_plain(terms, 0)))).digest()
 
 
+def member_hash(salt: str, member: object) -> bytes:
+    """Hash what is left in the place of a forgettable member once it is forgotten (merchant API, forgettable members).
+
+    Args:
+        salt: of the member, from ``$forgettable``.
+        member: its value, as decoded from JSON.
+
+    Returns:
+        64 bytes.
+
+    Raises:
+        CodecError: salt or member are malformed.
+    """
+    return _hkdf(_utf8_safe(salt).encode() + b"\0", _hashed_text(_scrub(_plain(member, 0))))
+
+
 def public_key(private_key: bytes) -> bytes:
     """Compute the 32-byte Ed25519 public key (merchant API, EddsaPublicKey).
 
@@ -159,7 +175,7 @@ def _scrub(value: Any) -> Any:
     scrubbed = {}
     for name, member in value.items():
         if name in salts:
-            hashes[name] = crockford.encode(_hkdf(salts[name].encode() + b"\0", _hashed_text(_scrub(member))))
+            hashes[name] = crockford.encode(member_hash(salts[name], member))
         elif name not in (_FORGETTABLE, _FORGOTTEN):
             scrubbed[name] = _scrub(member)
     if hashes or _FORGOTTEN in value:

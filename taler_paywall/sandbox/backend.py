@@ -14,11 +14,17 @@ from taler_paywall import contract, crockford
 from taler_paywall.sandbox.bell import Bell
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.database import Database
+from taler_paywall.sandbox.generations import CURRENT, Generation
 from taler_paywall.sandbox.ledger import Ledger
+from taler_paywall.sandbox.logins import Logins
+from taler_paywall.sandbox.outbox import Outbox
 from taler_paywall.sandbox.store import Store
+from taler_paywall.sandbox.template_store import Templates
 
 #: The instance that is served without a prefix.
 DEFAULT_INSTANCE: Final = "default"
+#: What it is or was called; with these as a prefix it is reached by a redirect only.
+NAMES_OF_DEFAULT: Final = (DEFAULT_INSTANCE, "admin")
 
 #: There is no exchange, but contracts must name one. The domain can never exist (RFC 2606), and the key
 #: is no secret: nothing depends on what it signs.
@@ -58,6 +64,7 @@ class Backend:
         database: the state.
         currency: the only one.
         tokens: the bearer token of each instance.
+        generation: the one to speak like.
         now: the clock, in seconds since 1970.
 
     Raises:
@@ -70,12 +77,17 @@ class Backend:
         *,
         currency: str,
         tokens: dict[str, str],
+        generation: Generation = CURRENT,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.database = database
         self.store = Store(database, currency)
         self.ledger = Ledger(database)
+        self.logins = Logins(database)
+        self.outbox = Outbox(database)
+        self.templates = Templates(database)
         self.currency = currency
+        self.generation = generation
         self.instances = {name: Instance(name, self.store.instance_seed(name), token) for name, token in tokens.items()}
         self.bell = Bell()
         #: Seconds by which the clock is ahead, for tests.
@@ -85,6 +97,16 @@ class Backend:
     def now(self) -> int:
         """Return the time in whole seconds since 1970."""
         return int(self._now()) + self.clock_shift
+
+    def instance(self, name: str) -> Instance:
+        """Return one of the instances.
+
+        Raises:
+            ApiError: there is none of that name (2000).
+        """
+        if name not in self.instances:
+            raise ApiError(Code.MERCHANT_GENERIC_INSTANCE_UNKNOWN, "there is no such instance")
+        return self.instances[name]
 
 
 def backend_of(request: Request) -> Backend:
@@ -99,8 +121,4 @@ def instance_of(request: Request) -> Instance:
     Raises:
         ApiError: there is no such instance (2000).
     """
-    name = request.path_params.get("instance", DEFAULT_INSTANCE)
-    instance = backend_of(request).instances.get(name)
-    if instance is None:
-        raise ApiError(Code.MERCHANT_GENERIC_INSTANCE_UNKNOWN, "there is no such instance")
-    return instance
+    return backend_of(request).instance(request.path_params.get("instance", DEFAULT_INSTANCE))

@@ -27,6 +27,11 @@ class Bell:
             for event in self._listeners.get(topic, ()):
                 event.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return len(set().union(*self._listeners.values()))
+
     def close(self) -> None:
         """Wake everybody for good: the server is about to end."""
         self._closed = True

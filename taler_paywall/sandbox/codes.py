@@ -29,14 +29,17 @@ class Code(IntEnum):
     GENERIC_CURRENCY_MISMATCH = 30, 400
     GENERIC_UPLOAD_EXCEEDS_LIMIT = 32, 413
     GENERIC_UNAUTHORIZED = 40, 401
+    GENERIC_TOKEN_UNKNOWN = 41, 404
     GENERIC_TOKEN_EXPIRED = 42, 401
     GENERIC_FORBIDDEN = 44, 403
     GENERIC_DB_STORE_FAILED = 52, 500
+    GENERIC_DB_COMMIT_FAILED = 54, 500
     GENERIC_INTERNAL_INVARIANT_FAILURE = 60, 500
     MERCHANT_GENERIC_INSTANCE_UNKNOWN = 2000, 404
     MERCHANT_GENERIC_ORDER_UNKNOWN = 2005, 404
     MERCHANT_GENERIC_PRODUCT_UNKNOWN = 2006, 404
     MERCHANT_GENERIC_CONTRACT_HASH_DOES_NOT_MATCH_ORDER = 2009, 403
+    MERCHANT_GENERIC_UNAUTHORIZED = 2015, 401
     MERCHANT_GENERIC_TEMPLATE_UNKNOWN = 2018, 404
     MERCHANT_GENERIC_WEBHOOK_UNKNOWN = 2019, 404
     MERCHANT_GENERIC_OTP_DEVICE_UNKNOWN = 2021, 404
@@ -94,14 +97,16 @@ class ApiError(Exception):
     """A request that is answered with an error (merchant API, ErrorDetail).
 
     Args:
-        code: decides the HTTP status too.
+        code: decides the HTTP status too, unless there is another.
         detail: what is wrong with this request, for people.
+        status: of the few codes that endpoints send with different ones.
         more: further members of the body.
     """
 
-    def __init__(self, code: Code, detail: str, **more: Any) -> None:
+    def __init__(self, code: Code, detail: str, *, status: int | None = None, **more: Any) -> None:
         super().__init__(detail)
         self.code = code
+        self.status = status or code.status
         self.detail = detail
         self.more = more
 

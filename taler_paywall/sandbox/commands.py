@@ -1,12 +1,12 @@
-"""The commands `sandbox` and `wallet`."""
+"""The command `sandbox`."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
-from contextlib import closing
+import re
+import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from socket import socket
 from urllib.parse import quote, urlsplit
 
 import click
@@ -14,15 +14,16 @@ import httpx
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError, TalerPaywallError
-from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
+from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, NAMES_OF_DEFAULT, Backend
 from taler_paywall.sandbox.database import Database
-from taler_paywall.sandbox.purse import open_purse
-from taler_paywall.sandbox.server import create_app, listen, run
-from taler_paywall.sandbox.wallet import Outcome, Wallet, http_client
-from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path, state_directory
+from taler_paywall.sandbox.generations import CURRENT, GENERATIONS
+from taler_paywall.sandbox.process import listen, run
+from taler_paywall.sandbox.server import create_app
+from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path
 
 #: The bearer token of a sandbox that was not given another.
 DEFAULT_TOKEN = "secret-token:sandbox"  # noqa: S105 - guards play money only
+_INSTANCE_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]+")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -33,12 +34,41 @@ def _currency(_context: click.Context, _option: click.Parameter, value: str) -> 
         raise click.BadParameter(str(error)) from error
 
 
+def _instances(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    tokens: dict[str, str] = {}
+    for value in values:
+        name, _, token = value.partition("=")
+        if not _INSTANCE_NAME.fullmatch(name) or not token:
+            raise click.BadParameter("must be NAME=TOKEN; a name has letters, digits and _ . - only")
+        if name in (*tokens, *NAMES_OF_DEFAULT):
+            raise click.BadParameter(f"the name {name} is taken")
+        tokens[name] = token
+    return tokens
+
+
 @click.group(invoke_without_command=True)
 @click.option("--port", default=9966, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
+@click.option("--allow-remote", is_flag=True, help="Let the host be any address of this machine.")
 @click.option("--token", help=f"What the merchant sends as bearer token.  [default: {DEFAULT_TOKEN}]")
+@click.option(
+    *("--instance", "instances"),
+    metavar="NAME=TOKEN",
+    multiple=True,
+    callback=_instances,
+    help="Another merchant, at /instances/NAME/; can be repeated.",
+)
+@click.option(
+    "--generation",
+    default=CURRENT.name,
+    show_default=True,
+    type=click.Choice(list(GENERATIONS)),
+    help="Speak as merchant backends did in that year.",
+)
 @click.option("--currency", default="KUDOS", show_default=True, callback=_currency)
 @click.option("--state", type=click.Path(dir_okay=False, path_type=Path), help="Remember everything in this file.")
+@click.option("--control", is_flag=True, help="Let tests switch faults on, at a port of its own.")
+@click.option("--control-port", type=click.IntRange(0, 65535), help="Implies --control.  [default: a free port]")
 @click.option("--secret-file", type=click.Path(path_type=Path), hidden=True)
 @click.option("--exit-with-stdin", is_flag=True, hidden=True)
 @click.pass_context
@@ -47,32 +77,56 @@ def sandbox(
     *,
     port: int,
     host: str,
+    allow_remote: bool,
     token: str | None,
+    instances: dict[str, str],
+    generation: str,
     currency: str,
     state: Path | None,
+    control: bool,
+    control_port: int | None,
     secret_file: Path | None,
     exit_with_stdin: bool,
 ) -> None:
     """Run a merchant backend for play money, until Ctrl-C."""
     if context.invoked_subcommand:
         return
+    control = control or control_port is not None
+    if allow_remote:
+        _check_remote(control=control, has_token=bool(token or secret_file))
     try:
         known = SandboxSecret.read(secret_file) if secret_file else SandboxSecret.fresh(token or DEFAULT_TOKEN)
-        with closing(listen(host, port)) as listener, closing(Database(state)) as database:
-            port = listener.getsockname()[1]
-            backend = Backend(database, currency=currency, tokens={DEFAULT_INSTANCE: token or known.token})
-            written = None if secret_file else _write_secrets(known, port)
-            address = f"[{host}]" if ":" in host else host
+        with ExitStack() as stack:
+            listener = stack.enter_context(closing(listen(host, port, allow_remote=allow_remote)))
+            controls = stack.enter_context(closing(listen("127.0.0.1", control_port or 0))) if control else None
+            database = stack.enter_context(closing(Database(state)))
+            instances[DEFAULT_INSTANCE] = token or known.token
+            backend = Backend(database, currency=currency, tokens=instances, generation=GENERATIONS[generation])
+            written = None if secret_file else _write_secrets(known, listener.getsockname()[1])
             run(
-                create_app(backend, known),
-                listener,
-                announce=lambda: click.echo(f"Play money sandbox ready at http://{address}:{port}/"),
+                *(create_app(backend, known), listener),
+                announce=lambda: _announce(host, listener, controls),
                 exit_with_stdin=exit_with_stdin,
+                control_listener=controls,
             )
             if written:
                 written.unlink(missing_ok=True)
-    except TalerPaywallError as error:
+    except (TalerPaywallError, sqlite3.Error) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _check_remote(*, control: bool, has_token: bool) -> None:
+    if control:
+        raise click.UsageError("--control is for this machine alone: it cannot be had with --allow-remote")
+    if not has_token:
+        click.echo("warning: without --token everybody knows the merchant's token", err=True)
+
+
+def _announce(host: str, listener: socket, controls: socket | None) -> None:
+    address = f"[{host}]" if ":" in host else host
+    click.echo(f"Play money sandbox ready at http://{address}:{listener.getsockname()[1]}/")
+    if controls:
+        click.echo(f"Control endpoint at http://127.0.0.1:{controls.getsockname()[1]}/")
 
 
 def _write_secrets(known: SandboxSecret, port: int) -> Path | None:
@@ -117,53 +171,3 @@ def _token_of(url: str) -> str:
         # No file: it was started in another way, and will refuse the default and say so if it has another.
         return DEFAULT_TOKEN
     return DEFAULT_TOKEN
-
-
-def _db_option(command: Callable[..., None]) -> Callable[..., None]:
-    option = click.option(
-        "--db",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="The wallet's file.  [default: wallet.sqlite in the user's state directory]",
-    )
-    return option(command)
-
-
-@click.group()
-def wallet() -> None:
-    """Pay with play money."""
-
-
-@wallet.command()
-@click.argument("url")
-@_db_option
-def pay(url: str, db: Path | None) -> None:
-    """Pay an order, or prove that it was paid: URL is a taler://pay URI or an order status URL."""
-    _report(_with_wallet(db, lambda opened: opened.pay(url)))
-
-
-@wallet.command()
-@click.argument("url")
-@_db_option
-def claim(url: str, db: Path | None) -> None:
-    """Claim an order without paying it: URL is a taler://pay URI or an order status URL."""
-    _report(_with_wallet(db, lambda opened: opened.claim(url)))
-
-
-def _with_wallet(db: Path | None, use: Callable[[Wallet], Coroutine[Any, Any, Outcome]]) -> Outcome:
-    async def session() -> Outcome:
-        async with http_client() as client:
-            return await use(Wallet(purse, client))
-
-    try:
-        purse, connection = open_purse(db or state_directory() / "wallet.sqlite")
-        with closing(connection):
-            return asyncio.run(session())
-    except TalerPaywallError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _report(outcome: Outcome) -> None:
-    terms = outcome.contract_terms
-    click.echo(f"{outcome.how}: {terms['summary']} ({terms['amount']})" if terms else outcome.how)
-    if outcome.fulfillment_url:
-        click.echo(outcome.fulfillment_url)

@@ -56,10 +56,11 @@ class Database:
         self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
-            self.connection.execute("ROLLBACK")
-            raise
-        self.connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
+        finally:
+            # After some errors, such as a full disk, SQLite has rolled it back by itself.
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
 
     def execute(self, sql: str, *values: Any) -> int:
         """Change something; return how many rows were."""

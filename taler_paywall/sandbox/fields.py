@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from taler_paywall import crockford
 from taler_paywall.errors import CodecError
+from taler_paywall.sandbox.bodies import body_of
 from taler_paywall.sandbox.codes import ApiError, Code
 
 T = TypeVar("T")
 
-#: The largest request body, in bytes.
-BODY_LIMIT: Final = 1024 * 1024
 #: The longest wait that a client can ask for, in seconds.
 LONGEST_POLL: Final = 600.0
 
 _MAX_INTEGER: Final = 2**53 - 1
+_CHOSEN_ID: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9.:_-]{1,255}")
 
 
 async def json_body(request: Request) -> dict[str, Any]:
     """Read the JSON object in the request's body.
 
     Raises:
-        ApiError: too large (32), or not a JSON object in UTF-8 (22).
+        ApiError: too large (32), not decompressible (28), or not a JSON object in UTF-8 (22).
     """
-    raw = await _bounded(request)
+    raw = await body_of(request)
     try:
         members = json.loads(raw.decode(), parse_constant=_refuse_constant)
         # Texts that cannot be written as UTF-8 would fail later, in the database or in the answer.
@@ -45,9 +46,9 @@ async def form_body(request: Request) -> dict[str, str]:
     """Read the URL-encoded form in the request's body; of a field given twice the last counts.
 
     Raises:
-        ApiError: too large (32).
+        ApiError: too large (32), or not decompressible (28).
     """
-    raw = await _bounded(request)
+    raw = await body_of(request)
     # Undecodable bytes become question marks, which no field accepts.
     return dict(parse_qsl(raw.decode("ascii", "replace")))
 
@@ -84,6 +85,13 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise CodecError(f"must be a text, not {type(value).__name__}")
     return value
+
+
+def chosen_id(value: object) -> str:
+    """Read the id that a merchant has chosen for something, which becomes part of addresses."""
+    if not _CHOSEN_ID.fullmatch(text(value)):
+        raise CodecError("must be up to 255 letters, digits and . : _ - only")
+    return text(value)
 
 
 def web_url(value: object) -> str:
@@ -159,18 +167,6 @@ def yes(value: object) -> bool:
     if flag not in ("yes", "no"):
         raise CodecError("must be yes or no")
     return flag == "yes"
-
-
-async def _bounded(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                raise ApiError(Code.GENERIC_UPLOAD_EXCEEDS_LIMIT, f"the body must not exceed {BODY_LIMIT} bytes")
-    except ClientDisconnect as error:
-        raise ApiError(Code.GENERIC_JSON_INVALID, "the body ended early") from error
-    return bytes(body)
 
 
 def _refuse_constant(name: str) -> NoReturn:

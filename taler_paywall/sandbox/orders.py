@@ -8,11 +8,11 @@ import secrets
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 from taler_paywall import contract, crockford
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox import links, standing, terms
+from taler_paywall.sandbox import etag, forget, links, standing, terms
 from taler_paywall.sandbox.access import Permission, owned_instance_of
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
@@ -26,9 +26,13 @@ async def post_order(request: Request) -> JSONResponse:
     """Make an order; the same request again gets the same answer (merchant API, POST private/orders)."""
     backend, instance = backend_of(request), owned_instance_of(request, Permission.ORDERS_WRITE)
     body = await json_body(request)
-    order = make(backend, instance, body, links.base_url(request, instance))
-    answer = {"order_id": order.order_id, "token": order.claim_token, "pay_deadline": order.proposal["pay_deadline"]}
-    return JSONResponse({name: value for name, value in answer.items() if value is not None})
+    return answer(make(backend, instance, body, links.base_url(request, instance)))
+
+
+def answer(order: Order) -> JSONResponse:
+    """Tell what the sender of an order needs to know of it (merchant API, PostOrderResponse)."""
+    members = {"order_id": order.order_id, "token": order.claim_token, "pay_deadline": order.proposal["pay_deadline"]}
+    return JSONResponse({name: value for name, value in members.items() if value is not None})
 
 
 def make(backend: Backend, instance: Instance, body: dict[str, Any], base_url: str) -> Order:
@@ -57,38 +61,57 @@ def _made_before(backend: Backend, instance: Instance, body: dict[str, Any]) -> 
 
 
 def _make(backend: Backend, instance: Instance, body: dict[str, Any], request_hash: str, base_url: str) -> Order:
-    proposal = terms.proposal(body, instance, base_url, backend.currency, backend.now())
+    now = backend.now()
+    today = terms.proposal(body, instance, base_url, backend.currency, now)
+    proposal = backend.generation.contract(today, body["order"])
+    forget.salt(proposal)
     try:
         # Wallets would refuse a contract that has no hash, so the merchant hears of it now.
         contract.contract_hash(proposal)
     except CodecError as error:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_PROPOSAL_PARSE_ERROR, f"order: {error}") from error
-    backend.store.add_order(
-        *(instance.name, proposal),
-        request_hash=request_hash,
-        claim_token=crockford.encode(secrets.token_bytes(16)) if terms.wants_token(body) else None,
-        intended_session=optional(body, "session_id", text) or None,
-        created=backend.now(),
-    )
-    return standing.find(backend, instance, proposal["order_id"])
+    claim_token = crockford.encode(secrets.token_bytes(16)) if terms.wants_token(body) else None
+    intended_session = optional(body, "session_id", text) or None
+    with backend.database.transaction():
+        backend.store.add_order(
+            *(instance.name, proposal),
+            request_hash=request_hash,
+            claim_token=claim_token,
+            intended_session=intended_session,
+            created=now,
+        )
+        event = {"order_id": proposal["order_id"], "contract": proposal, "instance_id": instance.name}
+        backend.outbox.emit(instance.name, "order_created", event)
+    order = standing.find(backend, instance, proposal["order_id"])
+    standing.announce(backend, order, order.intended_session)
+    return order
 
 
-async def get_order(request: Request) -> JSONResponse:
+async def get_order(request: Request) -> Response:
     """Tell how an order stands for a session (merchant API, GET private/orders/ID)."""
     backend, instance = backend_of(request), owned_instance_of(request, Permission.ORDERS_READ)
     query = request.query_params
     session_id = optional(query, "session_id", text) or None
     with_refunded = optional(query, "allow_refunded_for_repurchase", yes) or False
     order = standing.find(backend, instance, request.path_params["order_id"])
+    base_url = links.base_url(request, instance)
+
+    def describe(found: Standing) -> dict[str, Any]:
+        members = {"unpaid": _unpaid, "claimed": _claimed, "paid": _paid}[found.order_status](found)
+        status_url = links.order_status_url(base_url, found.order, session_id)
+        return {"order_status": found.order_status, "order_status_url": status_url, **members}
+
     found = await standing.wait(
         *(backend, order, session_id),
         with_refunded=with_refunded,
-        done=lambda now: now.is_paid or (now.order_status == "unpaid" and now.already_paid is not None),
+        done=etag.change_of(describe, request) or _is_settled,
         seconds=optional(query, "timeout_ms", milliseconds) or 0,
     )
-    describe = {"unpaid": _unpaid, "claimed": _claimed, "paid": _paid}[found.order_status]
-    status_url = links.order_status_url(links.base_url(request, instance), found.order, session_id)
-    return JSONResponse({"order_status": found.order_status, "order_status_url": status_url, **describe(found)})
+    return etag.answer(request, describe(found))
+
+
+def _is_settled(found: Standing) -> bool:
+    return found.is_paid or (found.order_status == "unpaid" and found.already_paid is not None)
 
 
 def _unpaid(found: Standing) -> dict[str, Any]:
@@ -97,10 +120,11 @@ def _unpaid(found: Standing) -> dict[str, Any]:
         "taler_pay_uri": links.pay_uri(order, found.session_id),
         "creation_time": encode_timestamp(order.created),
         "summary": order.proposal["summary"],
-        "total_amount": order.proposal["amount"],
         "pay_deadline": order.proposal["pay_deadline"],
         "proto_contract_terms": order.proposal,
     }
+    if not order.has_choices:
+        answer["total_amount"] = str(order.amount)
     if found.already_paid:
         answer["already_paid_order_id"] = found.already_paid.order_id
         answer["already_paid_fulfillment_url"] = found.already_paid.fulfillment_url
@@ -113,7 +137,7 @@ def _claimed(found: Standing) -> dict[str, Any]:
 
 def _paid(found: Standing) -> dict[str, Any]:
     order = found.order
-    return {
+    answer = {
         "refunded": bool(found.refunds),
         "refund_pending": found.refund_pending,
         "refund_amount": str(found.refund_amount),
@@ -128,7 +152,7 @@ def _paid(found: Standing) -> dict[str, Any]:
         ],
         # Nothing is ever wired, and no exchange can cause trouble: its fields under their old and new names.
         "wired": False,
-        "deposit_total": order.proposal["amount"],
+        "deposit_total": str(order.amount),
         "wire_details": [],
         "wire_reports": [],
         "exchange_code": 0,
@@ -138,3 +162,4 @@ def _paid(found: Standing) -> dict[str, Any]:
         "contract_terms": order.contract_terms,
         "last_payment": encode_timestamp(order.paid_at or 0),
     }
+    return {**answer, "choice_index": order.choice_index} if order.has_choices else answer

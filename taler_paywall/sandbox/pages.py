@@ -13,6 +13,7 @@ from taler_paywall.sandbox import links
 from taler_paywall.sandbox.backend import instance_of
 from taler_paywall.sandbox.codes import ApiError
 from taler_paywall.sandbox.standing import Standing
+from taler_paywall.sandbox.store import Order
 
 _TEMPLATES: Final = Environment(loader=PackageLoader("taler_paywall.sandbox"), autoescape=True)
 # No form-action: browsers would apply it to where the payment form leads in the end, the shop.
@@ -54,12 +55,18 @@ def refund_page(request: Request, found: Standing) -> HTMLResponse:
 
 def error_page(request: Request, error: ApiError) -> HTMLResponse:
     """Say what is wrong with a request for a page."""
-    return message_page(request, error.code.status, "This does not work", f"{error.detail} (code {int(error.code)})")
+    return _message_page(request, error.status, "This does not work", f"{error.detail} (code {int(error.code)})")
 
 
-def message_page(request: Request, status: int, title: str, message: str) -> HTMLResponse:
-    """Say one thing to the buyer."""
-    return _render("message.html", status, root=links.root_path(request), title=title, message=message)
+def wallet_error_page(request: Request, order: Order, status_url: str, message: str) -> HTMLResponse:
+    """Say what the wallet could not do with an order, and lead back to the shop or at least to the order."""
+    back = _web_url(order.proposal.get("public_reorder_url")) or status_url
+    return _message_page(request, 409, "The wallet could not do this", f"Your play wallet says: {message}.", back)
+
+
+def _message_page(request: Request, status: int, title: str, message: str, back: str | None = None) -> HTMLResponse:
+    context = {"root": links.root_path(request), "title": title, "message": message, "back": back}
+    return _render("message.html", status, **context)
 
 
 def _page(request: Request, template: str, status: int, found: Standing, **more: Any) -> HTMLResponse:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -19,7 +19,7 @@ from taler_paywall.sandbox import standing
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.coins import read_coins
-from taler_paywall.sandbox.fields import binary, json_body, needed, objects_of, optional, text
+from taler_paywall.sandbox.fields import binary, integer, json_body, members_of, needed, objects_of, optional, text
 from taler_paywall.sandbox.store import Order
 from taler_paywall.timestamp import decode_timestamp
 
@@ -38,11 +38,18 @@ async def post_claim(request: Request) -> JSONResponse:
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_CLAIM_NOT_FOUND, "there is no such order, or the token is wrong")
     if order.nonce not in (None, nonce):
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_CLAIM_ALREADY_CLAIMED, "another wallet has claimed this order")
+    terms, h_contract = give_to(backend, order, nonce)
+    signature = contract.sign_hash(instance.seed, contract.MERCHANT_CONTRACT, h_contract)
+    return JSONResponse({"contract_terms": terms, "sig": crockford.encode(signature)})
+
+
+def give_to(backend: Backend, order: Order, nonce: str) -> tuple[dict[str, Any], bytes]:
+    """Give an order that nobody else has to the wallet with a nonce; return its contract terms and their hash."""
     terms = {**order.proposal, "nonce": nonce}
     h_contract = contract.contract_hash(terms)
     backend.store.claim_order(order, nonce, crockford.encode(h_contract))
-    signature = contract.sign_hash(instance.seed, contract.MERCHANT_CONTRACT, h_contract)
-    return JSONResponse({"contract_terms": terms, "sig": crockford.encode(signature)})
+    standing.announce(backend, order)
+    return terms, h_contract
 
 
 async def post_pay(request: Request) -> JSONResponse:
@@ -54,9 +61,12 @@ async def post_pay(request: Request) -> JSONResponse:
     order = _claimed_order(backend, instance, request)
     with backend.database.transaction():
         if order.paid_at is None:
-            _check_payment(backend, order, coins)
+            choice_index = _choice(body, order)
+            _check_payment(backend, order, order.prices[choice_index or 0], coins)
             backend.ledger.spend(order, coins)
-            backend.store.pay_order(order, backend.now())
+            backend.store.pay_order(order, backend.now(), choice_index)
+            event = {"order_id": order.order_id, "contract_terms": order.contract_terms}
+            backend.outbox.emit(instance.name, "pay", event)
         else:
             _check_repeated_payment(backend, order, coins)
         backend.store.bind_order(order, session_id)
@@ -65,12 +75,28 @@ async def post_pay(request: Request) -> JSONResponse:
     return JSONResponse({"sig": crockford.encode(signature)})
 
 
-def _check_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) -> None:
+def _choice(body: Mapping[str, Any], order: Order) -> int | None:
+    """Read which of its choices is paid for; an order of version 0 has none."""
+    if not order.has_choices:
+        return None
+    # Where wallets put it is not known for sure.
+    within = optional(body, "wallet_data", members_of) or {}
+    index = optional(body, "choice_index", integer)
+    index = optional(within, "choice_index", integer) if index is None else index
+    if index is None:
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_CHOICE_INDEX_MISSING, "choice_index is missing")
+    if index >= len(order.prices):
+        detail = f"choice_index: there are {len(order.prices)} choices"
+        raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_CHOICE_INDEX_OUT_OF_BOUNDS, detail)
+    return index
+
+
+def _check_payment(backend: Backend, order: Order, price: Amount, coins: Mapping[str, Amount]) -> None:
     if decode_timestamp(order.proposal["pay_deadline"]) <= backend.now():
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_OFFER_EXPIRED, "the pay deadline has passed")
     given = standing.total(backend.currency, coins.values())
-    if given < order.amount:
-        detail = f"the coins are worth {given}, the price is {order.amount}"
+    if given < price:
+        detail = f"the coins are worth {given}, the price is {price}"
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_PAYMENT_INSUFFICIENT, detail)
     for coin_pub in coins:
         if backend.ledger.is_spent(coin_pub):

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox import links, pages, standing, terms
+from taler_paywall.sandbox import etag, links, pages, standing, terms
 from taler_paywall.sandbox.backend import EXCHANGE_PUB, EXCHANGE_URL, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import binary, milliseconds, optional, text, yes
@@ -23,7 +23,8 @@ from taler_paywall.timestamp import encode_duration
 async def get_config(request: Request) -> JSONResponse:
     """Tell what this backend is (merchant API, GET config)."""
     instance_of(request)
-    currency = backend_of(request).currency
+    backend = backend_of(request)
+    currency = backend.currency
     specification = {
         "name": f"{currency} (play money)",
         "currency": currency,
@@ -33,7 +34,7 @@ async def get_config(request: Request) -> JSONResponse:
         "alt_unit_names": {"0": currency},
     }
     config = {
-        "version": "20:0:8",
+        "version": backend.generation.version,
         "name": "taler-merchant",
         "implementation": "urn:taler-paywall:sandbox",
         "currency": currency,
@@ -129,12 +130,12 @@ async def _answer(request: Request, *, html: bool) -> Response:
     found = await standing.wait(
         *(backend, order, question.session_id),
         with_refunded=question.with_refunded,
-        done=question.is_answered,
+        done=etag.change_of(_describe, request) or question.is_answered,
         seconds=0 if html else question.timeout,
     )
     if html:
         return _page(request, found)
-    return JSONResponse(_paid(found)) if found.is_paid else JSONResponse(_unpaid(found), 402)
+    return etag.answer(request, _describe(found), 200 if found.is_paid else 402)
 
 
 def _elsewhere(order: Order, *, html: bool) -> Response:
@@ -152,6 +153,10 @@ def _page(request: Request, found: Standing) -> Response:
     if found.already_paid and found.order.fulfillment_url:
         return RedirectResponse(found.order.fulfillment_url, 302)
     return pages.order_page(request, found)
+
+
+def _describe(found: Standing) -> dict[str, Any]:
+    return _paid(found) if found.is_paid else _unpaid(found)
 
 
 def _paid(found: Standing) -> dict[str, Any]:

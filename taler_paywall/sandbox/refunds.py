@@ -24,6 +24,15 @@ from taler_paywall.timestamp import decode_timestamp, encode_timestamp
 
 #: Purpose of the play exchange's signature on a refund.
 _EXCHANGE_CONFIRM_REFUND: Final = 1035
+#: What an exchange answers when it has wired the money already, and its code for that (merchant API, exchange codes).
+_EXCHANGE_GONE: Final = 410
+_EXCHANGE_REFUND_MERCHANT_ALREADY_PAID: Final = 1503
+_FAILURE: Final = {
+    "type": "failure",
+    "exchange_status": _EXCHANGE_GONE,
+    "exchange_code": _EXCHANGE_REFUND_MERCHANT_ALREADY_PAID,
+    "exchange_reply": {"code": _EXCHANGE_REFUND_MERCHANT_ALREADY_PAID, "hint": "the money was wired already"},
+}
 
 
 async def grant(request: Request) -> JSONResponse:
@@ -34,29 +43,77 @@ async def grant(request: Request) -> JSONResponse:
     reason = needed(body, "reason", text)
     order = standing.find(backend, instance, request.path_params["order_id"])
     found = standing.look(backend, order, None, with_refunded=True)
-    _check_refund(backend, found, wanted)
+    raise_to(backend, found, wanted, reason, by_contract=True)
+    return answer(order)
+
+
+def answer(order: Order) -> JSONResponse:
+    """Tell whoever has granted a refund how the wallet gets it (merchant API, MerchantRefundResponse)."""
+    return JSONResponse({"taler_refund_uri": links.refund_uri(order), "h_contract": order.h_contract})
+
+
+def raise_to(backend: Backend, found: Standing, wanted: Amount, reason: str, *, by_contract: bool) -> None:
+    """Raise the refund of an order to a new total.
+
+    Args:
+        by_contract: whether the deadlines in the contract must allow it.
+
+    Raises:
+        ApiError: there cannot be such a refund.
+    """
+    order = found.order
+    _check_refund(backend, found, wanted, by_contract=by_contract)
     increase, _ = wanted.subtract(found.refund_amount)
     with backend.database.transaction():
         for coin_pub, amount in _spread(backend, found, increase).items():
             backend.ledger.grant_refund(order, coin_pub, amount, reason, backend.now())
+        if not increase.is_zero:
+            backend.outbox.emit(order.instance, "refund", _event(backend, order, wanted, reason))
     standing.announce(backend, order)
-    return JSONResponse({"taler_refund_uri": links.refund_uri(order), "h_contract": order.h_contract})
 
 
-def _check_refund(backend: Backend, found: Standing, wanted: Amount) -> None:
+def _event(backend: Backend, order: Order, wanted: Amount, reason: str) -> dict[str, Any]:
+    """What webhooks are told of a refund (merchant API, webhooks); the time is in nanoseconds."""
+    return {
+        "timestamp": backend.now() * 1_000_000_000,
+        "order_id": order.order_id,
+        "contract_terms": order.contract_terms,
+        "refund_amount": str(wanted),
+        "reason": reason,
+    }
+
+
+def _check_refund(backend: Backend, found: Standing, wanted: Amount, *, by_contract: bool) -> None:
     order = found.order
     if wanted.currency != backend.currency:
         detail = f"refund: the currency here is {backend.currency}, not {wanted.currency}"
         raise ApiError(Code.MERCHANT_GENERIC_CURRENCY_MISMATCH, detail)
     if order.paid_at is None:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_ORDER_UNPAID, "the order is not paid")
-    deadline, start = (decode_timestamp(order.proposal[name]) for name in ("refund_deadline", "timestamp"))
-    if deadline <= start or deadline < backend.now():
-        detail = "the contract allows no refunds, or not any more"
-        raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_NOT_ALLOWED_BY_CONTRACT, detail)
+    if by_contract:
+        _check_deadlines(backend, order)
     if not found.refund_amount <= wanted <= order.amount:
         detail = f"the new total must be from {found.refund_amount} to {order.amount}"
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_INCONSISTENT_AMOUNT, detail)
+
+
+def _check_deadlines(backend: Backend, order: Order) -> None:
+    deadline, start = (decode_timestamp(order.proposal[name]) for name in ("refund_deadline", "timestamp"))
+    if deadline <= start:
+        detail = "the contract allows no refunds"
+        raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ID_REFUND_NOT_ALLOWED_BY_CONTRACT, detail)
+    # After the refund deadline, refunds are the merchant's good will.
+    _refuse_late_refund(backend, order)
+
+
+def _refuse_late_refund(backend: Backend, order: Order) -> None:
+    if _is_wired(backend, order) and not backend.generation.grants_late_refunds:
+        detail = "the wire transfer deadline has passed: the money has left the exchange"
+        raise ApiError(Code.MERCHANT_PRIVATE_POST_REFUND_AFTER_WIRE_DEADLINE, detail)
+
+
+def _is_wired(backend: Backend, order: Order) -> bool:
+    return decode_timestamp(order.proposal["wire_transfer_deadline"]) <= backend.now()
 
 
 def _spread(backend: Backend, found: Standing, increase: Amount) -> dict[str, Amount]:
@@ -83,28 +140,36 @@ async def collect(request: Request) -> Response:
     refunds = backend.ledger.refunds_of(order)
     if not refunds:
         return Response(status_code=204)
-    backend.ledger.collect_refunds(order)
-    standing.announce(backend, order)
+    if any(not refund.collected for refund in refunds):
+        _refuse_late_refund(backend, order)
+    if not _is_wired(backend, order):
+        backend.ledger.collect_refunds(order)
+        standing.announce(backend, order)
     total = standing.total(backend.currency, (refund.amount for refund in refunds))
-    answer = {
+    members = {
         "refund_amount": str(total),
-        "refunds": [_coin_refund(order, refund) for refund in refunds],
+        "refunds": [_coin_refund(order, refund) for refund in backend.ledger.refunds_of(order)],
         "merchant_pub": instance.public_key,
     }
-    return JSONResponse(answer)
+    return JSONResponse(members)
 
 
 def _coin_refund(order: Order, refund: Refund) -> dict[str, Any]:
-    signature = contract.sign_hash(
-        EXCHANGE_SEED, _EXCHANGE_CONFIRM_REFUND, crockford.decode(order.h_contract or "", 64)
-    )
+    return {
+        **(_success(order) if refund.collected else _FAILURE),
+        "rtransaction_id": refund.serial,
+        "coin_pub": refund.coin_pub,
+        "refund_amount": str(refund.amount),
+        "execution_time": encode_timestamp(refund.granted_at),
+    }
+
+
+def _success(order: Order) -> dict[str, Any]:
+    h_contract = crockford.decode(order.h_contract or "", 64)
+    signature = contract.sign_hash(EXCHANGE_SEED, _EXCHANGE_CONFIRM_REFUND, h_contract)
     return {
         "type": "success",
         "exchange_status": 200,
         "exchange_sig": crockford.encode(signature),
         "exchange_pub": EXCHANGE_PUB,
-        "rtransaction_id": refund.serial,
-        "coin_pub": refund.coin_pub,
-        "refund_amount": str(refund.amount),
-        "execution_time": encode_timestamp(refund.granted_at),
     }

@@ -71,7 +71,10 @@ def find(backend: Backend, instance: Instance, order_id: str) -> Order:
     Raises:
         ApiError: there is none of that id (2005).
     """
-    order = backend.store.find_order(instance.name, order_id)
+    return _known(backend.store.find_order(instance.name, order_id))
+
+
+def _known(order: Order | None) -> Order:
     if order is None:
         raise ApiError(Code.MERCHANT_GENERIC_ORDER_UNKNOWN, "there is no such order")
     return order
@@ -84,8 +87,11 @@ def look(backend: Backend, order: Order, session_id: str | None, *, with_refunde
         order: as it was read before; only its identity counts.
         session_id: the session that asks; an empty one is none.
         with_refunded: whether a refunded order counts as already paid.
+
+    Raises:
+        ApiError: it was deleted (2005).
     """
-    current = backend.store.find_order(order.instance, order.order_id) or order
+    current = _known(backend.store.current(order))
     session_id = session_id or None
     already_paid = None
     if session_id and current.fulfillment_url:
@@ -102,7 +108,11 @@ async def wait(
     done: Callable[[Standing], bool],
     seconds: float,
 ) -> Standing:
-    """Wait until an order stands as wanted, or the time is over (merchant API, timeout_ms)."""
+    """Wait until an order stands as wanted, or the time is over (merchant API, timeout_ms).
+
+    Raises:
+        ApiError: it was deleted meanwhile (2005).
+    """
     return await backend.bell.poll(
         lambda: look(backend, order, session_id, with_refunded=with_refunded),
         done,
@@ -112,8 +122,17 @@ async def wait(
 
 
 def announce(backend: Backend, order: Order, session_id: str | None = None) -> None:
-    """Wake all whose answer changes because this order was paid, in this session, or refunded."""
-    backend.bell.ring(_order_topic(order), session_topic(order.instance, session_id, order.fulfillment_url))
+    """Wake all whose answer changes because this order was made, paid, in this session, or refunded."""
+    backend.bell.ring(
+        _order_topic(order),
+        session_topic(order.instance, session_id, order.fulfillment_url),
+        instance_topic(order.instance),
+    )
+
+
+def instance_topic(instance_name: str) -> str:
+    """Name what is rung when something has happened to any order of an instance."""
+    return f"instance {instance_name}"
 
 
 def session_topic(instance_name: str, session_id: str | None, fulfillment_url: str | None) -> str:

@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS orders (
     h_contract TEXT,
     paid_at INTEGER,
     session_id TEXT,
+    choice_index INTEGER,
     UNIQUE (instance, order_id)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS paid_orders ON orders (session_id, fulfillment_url) WHERE paid_at IS NOT NULL;
@@ -45,6 +46,7 @@ class Order:
         intended_session: that it was made for, if the merchant said so.
         nonce: public key of the wallet that claimed the order.
         session_id: of the last successful /pay or /paid.
+        choice_index: of the choice that was paid, in an order of version 1.
     """
 
     serial: int
@@ -59,6 +61,7 @@ class Order:
     h_contract: str | None
     paid_at: int | None
     session_id: str | None
+    choice_index: int | None
 
     @property
     def contract_terms(self) -> dict[str, Any]:
@@ -67,8 +70,19 @@ class Order:
 
     @property
     def amount(self) -> Amount:
-        """The price."""
-        return Amount.parse(self.proposal["amount"])
+        """The price; of several choices that of the one that was paid, or of the first."""
+        return self.prices[self.choice_index or 0]
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether the wallet has to say which choice it pays for: the order is of version 1."""
+        return "choices" in self.proposal
+
+    @property
+    def prices(self) -> list[Amount]:
+        """What each choice costs; the only price, of an order of version 0."""
+        choices = self.proposal["choices"] if self.has_choices else [self.proposal]
+        return [Amount.parse(choice["amount"]) for choice in choices]
 
     @property
     def fulfillment_url(self) -> str | None:
@@ -80,6 +94,46 @@ class Order:
     def base_url(self) -> str:
         """The instance as the wallet sees it, fixed when the order was made."""
         return str(self.proposal["merchant_base_url"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which orders of an instance are looked for (merchant API, GET private/orders); None leaves a choice open.
+
+    Args:
+        paid, refunded, wired: whether they must be so, or must not.
+        session_id: that they are paid in, or were made for.
+        summary: a part of it, in either case.
+        date: in seconds, of the oldest to begin with, or of the newest with a negative limit.
+        offset: their serials begin after it, or below it with a negative limit.
+        limit: how many at most, the oldest first; with a negative one, the newest first.
+    """
+
+    paid: bool | None
+    refunded: bool | None
+    wired: bool | None
+    session_id: str | None
+    fulfillment_url: str | None
+    summary: str | None
+    date: int | None
+    offset: int | None
+    limit: int
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions of a query, each with its value."""
+        wanted = {
+            "(paid_at IS NOT NULL) = ?": self.paid,
+            "EXISTS (SELECT 1 FROM refunds WHERE order_serial = orders.serial) = ?": self.refunded,
+            # Nothing is ever wired.
+            "NOT ?": self.wired,
+            "coalesce(session_id, intended_session) = ?": self.session_id,
+            "fulfillment_url = ?": self.fulfillment_url,
+            "instr(casefold(json_extract(proposal, '$.summary')), casefold(?))": self.summary,
+            "created >= ?" if self.limit > 0 else "created <= ?": self.date,
+            "serial > ?" if self.limit > 0 else "serial < ?": self.offset,
+        }
+        return {condition: value for condition, value in wanted.items() if value is not None}
 
 
 class Store:
@@ -96,6 +150,8 @@ class Store:
     def __init__(self, database: Database, currency: str) -> None:
         database.define(_SCHEMA)
         self._database = database
+        # SQLite's own functions know the case of ASCII letters only.
+        database.connection.create_function("casefold", 1, str.casefold, deterministic=True)
         database.execute("INSERT OR IGNORE INTO facts VALUES ('currency', ?)", currency)
         (known,) = database.rows("SELECT value FROM facts WHERE name = 'currency'")
         if known["value"] != currency:
@@ -112,6 +168,22 @@ class Store:
         """Return an order, None if there is none of that id."""
         row = self._database.row("SELECT * FROM orders WHERE instance = ? AND order_id = ?", instance, order_id)
         return None if row is None else as_order(row)
+
+    def current(self, order: Order) -> Order | None:
+        """Return an order as it stands now, None if it was deleted."""
+        row = self._database.row("SELECT * FROM orders WHERE serial = ?", order.serial)
+        return None if row is None else as_order(row)
+
+    def search(self, instance: str, search: Search) -> list[Order]:
+        """Return the orders that are looked for."""
+        conditions = {"instance = ?": instance, **search.conditions}
+        direction = "ASC" if search.limit > 0 else "DESC"
+        rows = self._database.rows(
+            # Texts of this module only; what was asked for goes in as values.
+            f"SELECT * FROM orders WHERE {' AND '.join(conditions)} ORDER BY serial {direction} LIMIT ?",  # noqa: S608
+            *(*conditions.values(), abs(search.limit)),
+        )
+        return [as_order(row) for row in rows]
 
     def add_order(
         self,
@@ -141,9 +213,19 @@ class Store:
         """Take an order back from the wallet that claimed it."""
         self._database.execute("UPDATE orders SET nonce = NULL, h_contract = NULL WHERE serial = ?", order.serial)
 
-    def pay_order(self, order: Order, paid_at: int) -> None:
-        """Note that an order is paid."""
-        self._database.execute("UPDATE orders SET paid_at = ? WHERE serial = ?", paid_at, order.serial)
+    def replace_proposal(self, order: Order, proposal: Mapping[str, Any]) -> None:
+        """Put other contract terms of the same hash in the place of an order's."""
+        self._database.execute("UPDATE orders SET proposal = ? WHERE serial = ?", json.dumps(proposal), order.serial)
+
+    def delete_order(self, order: Order) -> None:
+        """Delete an order that nothing was paid for."""
+        self._database.execute("DELETE FROM orders WHERE serial = ?", order.serial)
+
+    def pay_order(self, order: Order, paid_at: int, choice_index: int | None) -> None:
+        """Note that an order is paid, and which of its choices."""
+        self._database.execute(
+            "UPDATE orders SET paid_at = ?, choice_index = ? WHERE serial = ?", paid_at, choice_index, order.serial
+        )
 
     def bind_order(self, order: Order, session_id: str) -> None:
         """Let the order count as paid in this session, and in no other."""

@@ -54,7 +54,10 @@ _COPIED: Final[Mapping[str, Callable[[object], Any]]] = {
     "delivery_date": _time,
     "auto_refund": _duration,
     "extra": members_of,
+    "$forgettable": members_of,
 }
+#: What contract terms can be without, so that the merchant may forget it.
+DISPENSABLE: Final = frozenset({"products", *_COPIED} - {"$forgettable"})
 
 
 def proposal(body: Mapping[str, Any], instance: Instance, base_url: str, currency: str, now: int) -> dict[str, Any]:
@@ -71,17 +74,13 @@ def proposal(body: Mapping[str, Any], instance: Instance, base_url: str, currenc
         ApiError: the order is refused.
     """
     order = needed(body, "order", members_of)
-    _refuse_what_is_not_there(body, order)
-    amount = _amount(order, "amount", currency)
-    if amount is None:
-        raise ApiError(Code.GENERIC_PARAMETER_MISSING, "amount is missing", parameter="amount")
+    _refuse_what_is_not_there(body)
     order_id = optional(order, "order_id", _order_id) or _new_order_id(now)
     fulfillment_url = optional(order, "fulfillment_url", text)
     terms: dict[str, Any] = {
         "order_id": order_id,
         "summary": needed(order, "summary", text),
-        "amount": str(amount),
-        "max_fee": str(_amount(order, "max_fee", currency) or Amount.zero(currency)),
+        **_prices(order, currency),
         "products": optional(order, "products", objects_of) or [],
         "auditors": [],
         "exchanges": [{"url": EXCHANGE_URL, "master_pub": EXCHANGE_PUB, "priority": 1024}],
@@ -104,9 +103,7 @@ def wants_token(body: Mapping[str, Any]) -> bool:
     return optional(body, "create_token", boolean) is not False
 
 
-def _refuse_what_is_not_there(body: Mapping[str, Any], order: Mapping[str, Any]) -> None:
-    if optional(order, "version", integer):
-        raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "version: only version 0 orders can be made here")
+def _refuse_what_is_not_there(body: Mapping[str, Any]) -> None:
     if optional(body, "inventory_products", items_of):
         raise ApiError(Code.MERCHANT_GENERIC_PRODUCT_UNKNOWN, "the sandbox has no inventory")
     if optional(body, "otp_id", text):
@@ -115,6 +112,38 @@ def _refuse_what_is_not_there(body: Mapping[str, Any], order: Mapping[str, Any])
     if target != WIRE_METHOD:
         detail = f"payment_target: the merchant's only account is one of {WIRE_METHOD}"
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_INSTANCE_CONFIGURATION_LACKS_WIRE, detail)
+
+
+def _prices(order: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    version = optional(order, "version", integer) or 0
+    if version == 0:
+        return _price(order, currency)
+    if version != 1:
+        raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "version: only 0 and 1 are known", parameter="version")
+    choices = [_choice(choice, currency) for choice in needed(order, "choices", objects_of)]
+    if not choices:
+        raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "choices: nobody could pay", parameter="choices")
+    return {"version": 1, "choices": choices, "token_families": {}}
+
+
+def _price(members: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    amount = _amount(members, "amount", currency)
+    if amount is None:
+        raise ApiError(Code.GENERIC_PARAMETER_MISSING, "amount is missing", parameter="amount")
+    return {"amount": str(amount), "max_fee": str(_amount(members, "max_fee", currency) or Amount.zero(currency))}
+
+
+def _choice(choice: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """Complete one of the ways to pay an order (merchant API, OrderChoice); the sandbox has no tokens."""
+    for name in ("inputs", "outputs"):
+        for item in optional(choice, name, objects_of) or []:
+            if needed(item, "type", text) != "token":
+                detail = f"{name}: the sandbox knows no {item['type']}"
+                raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, detail, parameter=name)
+            family = needed(item, "token_family_slug", text)
+            detail = f"{name}: there is no token family {family}"
+            raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_TOKEN_FAMILY_SLUG_UNKNOWN, detail)
+    return {**_price(choice, currency), "inputs": [], "outputs": []}
 
 
 def _deadlines(body: Mapping[str, Any], order: Mapping[str, Any], now: int) -> dict[str, Any]:

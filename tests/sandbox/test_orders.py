@@ -20,17 +20,16 @@ from .shop import (
     TOKEN,
     Process,
     Shop,
+    coin,
     fresh_url,
 )
-from .traffic import refused
+from .traffic import answered, refused
 
 
 def test_config_names_the_backend_and_its_currency(shop: Shop) -> None:
     """The configuration has what clients check before they talk to a backend."""
     answer = shop.http.get("config")
-    config = answer.json()
-    assert answer.status_code == 200
-    assert config["name"] == "taler-merchant"
+    config = answered(answer, 200, name="taler-merchant")
     assert config["version"].count(":") == 2
     assert config["currency"] == "KUDOS"
     assert config["currencies"]["KUDOS"]["alt_unit_names"] == {"0": "KUDOS"}
@@ -80,8 +79,38 @@ def test_order_id_is_put_into_the_fulfillment_url(shop: Shop) -> None:
 def test_same_order_again_gets_the_same_answer(shop: Shop) -> None:
     """A repeated request is answered as the first time, with other contents it is refused."""
     order: dict[str, Any] = {"order_id": "again-1", "fulfillment_url": fresh_url()}
-    assert shop.order(**order) == shop.order(**order)
+    first = answered(shop.post_order(**order), 200, order_id="again-1", token=str, pay_deadline=dict)
+    answered(shop.post_order(**order), 200, **first)
     refused(shop.post_order(**order, amount="KUDOS:6"), 409, 2503)
+    shop.claim(first)
+    answered(shop.post_order(**order), 200, **first)
+    assert shop.post("again-1", "pay", {"coins": [coin()]}).status_code == 200
+    answered(shop.post_order(**order), 200, **first)
+    refused(shop.post_order(**order, amount="KUDOS:6"), 409, 2503)
+
+
+def test_null_means_absent(shop: Shop) -> None:
+    """A member that is null is a member that is not there, in the order and around it."""
+    names = (
+        *("version", "order_id", "public_reorder_url", "fulfillment_message", "minimum_age", "products", "max_fee"),
+        *("timestamp", "refund_deadline", "pay_deadline", "wire_transfer_deadline", "delivery_date", "extra"),
+        *("merchant_base_url", "delivery_location", "auto_refund", "choices", "$forgettable", "summary_i18n"),
+    )
+    around = ("refund_delay", "payment_target", "session_id", "inventory_products", "lock_uuids", "otp_id")
+    body = dict.fromkeys((*around, "create_token"))
+    terms = shop.claim(shop.order(body=body, **dict.fromkeys(names)))["contract_terms"]
+    assert None not in terms.values()
+    assert terms.keys() == shop.claim(shop.order())["contract_terms"].keys()
+
+
+def test_what_the_sandbox_has_no_use_for_is_tolerated(shop: Shop) -> None:
+    """Empty lists, locks and members that nobody knows are no reason to refuse an order."""
+    body = {"inventory_products": [], "lock_uuids": ["x"], "order_id": "beside", "unknown": 1.5}
+    made = shop.order(body=body, minimum_age=18, unknown={"x": 0.5})
+    assert made["order_id"] != "beside"
+    terms = shop.claim(made)["contract_terms"]
+    assert terms["minimum_age"] == 18
+    assert "unknown" not in terms
 
 
 @pytest.mark.parametrize(
@@ -98,7 +127,7 @@ def test_same_order_again_gets_the_same_answer(shop: Shop) -> None:
         ({"extra": {"price": 0.5}}, 400, 2502),
         ({"extra": {"a-b": 1}}, 400, 2502),
         ({"extra": {"big": 2**60}}, 400, 2502),
-        ({"version": 1}, 400, 26),
+        ({"version": 2}, 400, 26),
         ({"merchant_base_url": "http://x"}, 400, 26),
         ({"pay_deadline": {"t_s": 1}}, 400, 2507),
         ({"refund_deadline": {"t_s": 1}}, 400, 2508),
