@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nacl.exceptions import BadSignatureError
@@ -42,11 +42,13 @@ def canonical_json(value: object) -> str:
     return json.dumps(_plain(value, 0), separators=(",", ":"), ensure_ascii=False)
 
 
-def contract_hash(terms: Mapping[str, Any]) -> bytes:
+def contract_hash(terms: Mapping[str, Any], *, any_names: bool = False) -> bytes:
     """Hash contract terms; forgetting a forgettable member does not change the hash (merchant API, contract hash).
 
     Args:
         terms: the contract terms, as decoded from JSON.
+        any_names: whether members that are not forgettable may have any name, as merchant backends let them;
+            wallets of 2022 refuse such a contract.
 
     Returns:
         64 bytes of SHA-512.
@@ -54,7 +56,7 @@ def contract_hash(terms: Mapping[str, Any]) -> bytes:
     Raises:
         CodecError: the contract is malformed, so that wallets would refuse it.
     """
-    return hashlib.sha512(_hashed_text(_scrub(_plain(terms, 0)))).digest()
+    return hashlib.sha512(_hashed_text(_scrub(_plain(terms, 0), any_names=any_names))).digest()
 
 
 def member_hash(salt: str, member: object) -> bytes:
@@ -70,7 +72,7 @@ def member_hash(salt: str, member: object) -> bytes:
     Raises:
         CodecError: salt or member are malformed.
     """
-    return _hkdf(_utf8_safe(salt).encode() + b"\0", _hashed_text(_scrub(_plain(member, 0))))
+    return _hkdf(_utf8_safe(salt).encode() + b"\0", _hashed_text(_scrub(_plain(member, 0), any_names=True)))
 
 
 def public_key(private_key: bytes) -> bytes:
@@ -162,22 +164,24 @@ def _hashed_text(value: object) -> bytes:
     return canonical_json(value).encode() + b"\0"
 
 
-def _scrub(value: Any) -> Any:
+def _scrub(value: Any, *, any_names: bool) -> Any:
     """Replace all forgettable members by their hashes, innermost first."""
     if isinstance(value, list):
-        return [_scrub(item) for item in value]
+        return [_scrub(item, any_names=any_names) for item in value]
     if not isinstance(value, dict):
         return value
     salts = _special(value, _FORGETTABLE)
     forgotten = _special(value, _FORGOTTEN)
     _check_members(value, salts, forgotten)
+    if not any_names:
+        _check_names(name for name in value if name not in (_FORGETTABLE, _FORGOTTEN))
     hashes = dict(forgotten)
     scrubbed = {}
     for name, member in value.items():
         if name in salts:
             hashes[name] = crockford.encode(member_hash(salts[name], member))
         elif name not in (_FORGETTABLE, _FORGOTTEN):
-            scrubbed[name] = _scrub(member)
+            scrubbed[name] = _scrub(member, any_names=any_names)
     if hashes or _FORGOTTEN in value:
         scrubbed[_FORGOTTEN] = hashes
     return scrubbed
@@ -190,12 +194,14 @@ def _special(members: dict[str, Any], name: str) -> dict[str, Any]:
     return special
 
 
-def _check_members(members: dict[str, Any], salts: dict[str, Any], forgotten: dict[str, Any]) -> None:
-    names = [*(name for name in members if name not in (_FORGETTABLE, _FORGOTTEN)), *salts, *forgotten]
+def _check_names(names: Iterable[str]) -> None:
     for name in names:
-        # Stricter than the C backend, as wallets are: they refuse the whole contract.
         if not _NAME.fullmatch(name):
             raise CodecError(f"a member name in a contract may have letters, digits and _ only: {name!a}")
+
+
+def _check_members(members: dict[str, Any], salts: dict[str, Any], forgotten: dict[str, Any]) -> None:
+    _check_names([*salts, *forgotten])
     for name, salt in salts.items():
         if not isinstance(salt, str):
             raise CodecError(f"the salt of the forgettable member {name} must be a text")

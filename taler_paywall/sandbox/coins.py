@@ -20,11 +20,15 @@ def read_coins(items: list[dict[str, Any]], currency: str) -> dict[str, Amount]:
         ApiError: a member is missing (25), malformed (26) or in another currency (30).
     """
     coins: dict[str, Amount] = {}
+    worth = Amount.zero(currency)
     for item in items:
         coin_pub, contribution = _coin(item, currency)
         if coin_pub in coins:
             raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "coins: a coin is given twice", parameter="coins")
         coins[coin_pub] = contribution
+        worth, is_cut = worth.add(contribution)
+        if is_cut:
+            raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, "coins: so much money does not exist", parameter="coins")
     return coins
 
 

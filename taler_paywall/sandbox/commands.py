@@ -6,7 +6,7 @@ import re
 import sqlite3
 from contextlib import ExitStack, closing
 from pathlib import Path
-from socket import socket
+from socket import gethostname, socket
 from urllib.parse import quote, urlsplit
 
 import click
@@ -24,7 +24,16 @@ from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_
 #: The bearer token of a sandbox that was not given another.
 DEFAULT_TOKEN = "secret-token:sandbox"  # noqa: S105 - guards play money only
 _INSTANCE_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.-]+")
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - compared with only
+# What fits into an Authorization header.
+_TOKEN = re.compile(r"[!-~]+")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def _token(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _TOKEN.fullmatch(value):
+        raise click.BadParameter("must be visible ASCII characters, and at least one")
+    return value
 
 
 def _currency(_context: click.Context, _option: click.Parameter, value: str) -> str:
@@ -38,8 +47,9 @@ def _instances(_context: click.Context, _option: click.Parameter, values: tuple[
     tokens: dict[str, str] = {}
     for value in values:
         name, _, token = value.partition("=")
-        if not _INSTANCE_NAME.fullmatch(name) or not token:
-            raise click.BadParameter("must be NAME=TOKEN; a name has letters, digits and _ . - only")
+        if not _INSTANCE_NAME.fullmatch(name) or not _TOKEN.fullmatch(token):
+            detail = "must be NAME=TOKEN; a name has letters, digits and _ . - only, a token visible ASCII characters"
+            raise click.BadParameter(detail)
         if name in (*tokens, *NAMES_OF_DEFAULT):
             raise click.BadParameter(f"the name {name} is taken")
         tokens[name] = token
@@ -50,7 +60,7 @@ def _instances(_context: click.Context, _option: click.Parameter, values: tuple[
 @click.option("--port", default=9966, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--allow-remote", is_flag=True, help="Let the host be any address of this machine.")
-@click.option("--token", help=f"What the merchant sends as bearer token.  [default: {DEFAULT_TOKEN}]")
+@click.option("--token", callback=_token, help=f"What the merchant sends as bearer token.  [default: {DEFAULT_TOKEN}]")
 @click.option(
     *("--instance", "instances"),
     metavar="NAME=TOKEN",
@@ -93,7 +103,7 @@ def sandbox(
         return
     control = control or control_port is not None
     if allow_remote:
-        _check_remote(control=control, has_token=bool(token or secret_file))
+        _check_remote(control=control, tokens=[token or DEFAULT_TOKEN, *instances.values()])
     try:
         known = SandboxSecret.read(secret_file) if secret_file else SandboxSecret.fresh(token or DEFAULT_TOKEN)
         with ExitStack() as stack:
@@ -104,7 +114,7 @@ def sandbox(
             backend = Backend(database, currency=currency, tokens=instances, generation=GENERATIONS[generation])
             written = None if secret_file else _write_secrets(known, listener.getsockname()[1])
             run(
-                *(create_app(backend, known), listener),
+                *(create_app(backend, known, allow_remote=allow_remote), listener),
                 announce=lambda: _announce(host, listener, controls),
                 exit_with_stdin=exit_with_stdin,
                 control_listener=controls,
@@ -115,16 +125,19 @@ def sandbox(
         raise click.ClickException(str(error)) from error
 
 
-def _check_remote(*, control: bool, has_token: bool) -> None:
+def _check_remote(*, control: bool, tokens: list[str]) -> None:
     if control:
         raise click.UsageError("--control is for this machine alone: it cannot be had with --allow-remote")
-    if not has_token:
-        click.echo("warning: without --token everybody knows the merchant's token", err=True)
+    if DEFAULT_TOKEN in tokens:
+        click.echo(f"warning: everybody knows the token {DEFAULT_TOKEN}; choose another with --token", err=True)
 
 
 def _announce(host: str, listener: socket, controls: socket | None) -> None:
+    port = listener.getsockname()[1]
     address = f"[{host}]" if ":" in host else host
-    click.echo(f"Play money sandbox ready at http://{address}:{listener.getsockname()[1]}/")
+    click.echo(f"Play money sandbox ready at http://{address}:{port}/")
+    if host in _ALL_ADDRESSES:
+        click.echo(f"Other machines may find it at http://{gethostname()}:{port}/")
     if controls:
         click.echo(f"Control endpoint at http://127.0.0.1:{controls.getsockname()[1]}/")
 

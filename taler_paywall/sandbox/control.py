@@ -28,7 +28,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
@@ -37,8 +36,8 @@ from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend, Instance, b
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.faults import REFUSE, STRIKES, Fault, Faults
 from taler_paywall.sandbox.fields import needed, optional, text
+from taler_paywall.sandbox.origins import NotForWebPages
 
-_LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 #: Some thirty years, so that the time stays after 1970.
 _LONGEST_SHIFT: Final = 10**9
 
@@ -54,30 +53,13 @@ def create_app(backend: Backend, faults: Faults) -> Starlette:
             Route("/orders/{order_id}/claim", _post_claim, methods=["POST"]),
             Route("/orders/{order_id}/refund", _post_refund, methods=["POST"]),
         ],
-        middleware=[Middleware(_NotForWebPages)],
+        middleware=[Middleware(NotForWebPages)],
         exception_handlers=failures.HANDLERS,
     )
     app.router.redirect_slashes = False
     app.state.backend = backend
     app.state.faults = faults
     return app
-
-
-class _NotForWebPages:
-    """Refuses what a browser sends for a page: of another origin, or under a name that a stranger's DNS gave out."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self._app
-        if scope["type"] == "http":
-            headers = Request(scope).headers
-            if "origin" in headers or not _LOOPBACK.fullmatch(headers.get("host", "")):
-                app = failures.error_detail(
-                    ApiError(Code.GENERIC_FORBIDDEN, "the control endpoint is not for web pages")
-                )
-        await app(scope, receive, send)
 
 
 def _faults_of(request: Request) -> Faults:

@@ -43,8 +43,7 @@ def _tag(response: Response) -> str:
 
 
 def _known_tags(request: Request) -> set[str]:
-    known = [*request.headers.getlist("if-none-match"), request.query_params.get("lp_not_etag", "")]
-    return {_opaque(tag) for tags in known for tag in tags.split(",")}
+    return {_opaque(tag) for tags in request.headers.getlist("if-none-match") for tag in tags.split(",")}
 
 
 def _opaque(tag: str) -> str:

@@ -31,8 +31,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Say in the merchant API's terms that the router found nothing."""
     if not isinstance(error, HTTPException):
         raise error
-    code = Code.GENERIC_METHOD_INVALID if error.status_code == Code.GENERIC_METHOD_INVALID.status else None
-    wrong = ApiError(code or Code.GENERIC_ENDPOINT_UNKNOWN, f"{request.method} is not possible here")
+    wrong = ApiError(Code.GENERIC_ENDPOINT_UNKNOWN, "there is nothing at this address")
+    if error.status_code == Code.GENERIC_METHOD_INVALID.status:
+        wrong = ApiError(Code.GENERIC_METHOD_INVALID, f"{request.method} is not possible here")
     return JSONResponse(wrong.body, wrong.status, error.headers)
 
 

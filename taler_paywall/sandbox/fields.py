@@ -21,6 +21,7 @@ T = TypeVar("T")
 LONGEST_POLL: Final = 600.0
 
 _MAX_INTEGER: Final = 2**53 - 1
+_SESSION_ID: Final = re.compile(r"[A-Za-z0-9._~-]*")
 _CHOSEN_ID: Final = re.compile(r"(?!\.\.?$)[A-Za-z0-9.:_-]{1,255}")
 
 
@@ -102,6 +103,13 @@ def web_url(value: object) -> str:
         raise CodecError("is not a URL") from error
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise CodecError("must be an absolute http or https URL")
+    return text(value)
+
+
+def session_id_of(value: object) -> str:
+    """Read the id of a session, which becomes part of URIs that wallets do not decode."""
+    if not _SESSION_ID.fullmatch(text(value)) or value in (".", ".."):
+        raise CodecError("may have letters, digits and . _ ~ - only, because it becomes part of URIs")
     return text(value)
 
 

@@ -59,7 +59,8 @@ def _wire_fees(order: Mapping[str, Any], currency: str) -> dict[str, Any]:
     most = optional(order, "max_wire_fee", Amount.parse) or Amount.zero(currency)
     if most.currency != currency:
         raise ApiError(Code.GENERIC_CURRENCY_MISMATCH, f"max_wire_fee: the currency here is {currency}")
-    return {"max_wire_fee": str(most), "wire_fee_amortization": optional(order, "wire_fee_amortization", integer) or 1}
+    amortization = optional(order, "wire_fee_amortization", integer)
+    return {"max_wire_fee": str(most), "wire_fee_amortization": 1 if amortization is None else amortization}
 
 
 CURRENT: Final = Generation("current", "26:0:14")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -12,10 +14,19 @@ from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.store import Order
 from taler_paywall.taler_uri import PayUri, RefundUri, canonical_base_url
 
+#: What a path may consist of (RFC 3986, pchar), beside the slashes.
+_PATH: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+
 
 def root_path(request: Request) -> str:
-    """Return the path of the sandbox as browsers see it, ending in a slash."""
-    prefix = request.headers.get("x-forwarded-prefix", "").strip("/")
+    """Return the path of the sandbox as browsers see it, ending in a slash.
+
+    Raises:
+        ApiError: the header that says so is malformed (23).
+    """
+    prefix = request.headers.get("x-forwarded-prefix", "").partition(",")[0].strip().strip("/")
+    if not _PATH.fullmatch(prefix):
+        raise ApiError(Code.GENERIC_HTTP_HEADERS_MALFORMED, "X-Forwarded-Prefix is not the path of a URL")
     return f"/{prefix}/" if prefix else "/"
 
 
@@ -45,7 +56,9 @@ def pay_uri(order: Order, session_id: str | None) -> str:
         ApiError: the session id cannot be part of a URI (26).
     """
     try:
-        return str(PayUri(order.base_url, order.order_id, session_id or "", order.claim_token))
+        return str(
+            PayUri(order.base_url, order.order_id, session_id or order.intended_session or "", order.claim_token)
+        )
     except CodecError as error:
         raise ApiError(Code.GENERIC_PARAMETER_MALFORMED, f"session_id: {error}", parameter="session_id") from error
 

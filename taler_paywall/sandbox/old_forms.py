@@ -43,6 +43,9 @@ UNKNOWN_PARAMETERS: Final[Mapping[str, AbstractSet[str]]] = {
     "GET /orders/{order_id}": {"lp_not_etag"},
 }
 
+#: Headers of requests that came later.
+UNKNOWN_HEADERS: Final = frozenset({b"if-none-match"})
+
 #: Query parameters whose default was another.
 DEFAULT_PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {"GET /private/orders": {"delta": "-20"}}
 

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from taler_paywall import contract, crockford
+from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
 from taler_paywall.sandbox import etag, forget, links, standing, terms
 from taler_paywall.sandbox.access import Permission, owned_instance_of
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.fields import json_body, members_of, milliseconds, needed, optional, text, yes
+from taler_paywall.sandbox.fields import json_body, members_of, milliseconds, needed, optional, session_id_of, text, yes
 from taler_paywall.sandbox.standing import Standing
 from taler_paywall.sandbox.store import Order
 from taler_paywall.timestamp import encode_timestamp
@@ -45,14 +46,24 @@ def make(backend: Backend, instance: Instance, body: dict[str, Any], base_url: s
     Raises:
         ApiError: the order is refused.
     """
-    # The posted body decides what "the same order" is: defaults that depend on the time are not in it.
-    request_hash = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    request_hash = _hash_of(body)
     order = _made_before(backend, instance, body)
     if order is None:
         return _make(backend, instance, body, request_hash, base_url)
     if order.request_hash != request_hash:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_ALREADY_EXISTS, "another order has this order_id")
     return order
+
+
+def _hash_of(body: dict[str, Any]) -> str:
+    """Tell what "the same order" is: the posted body, because defaults that depend on the time are not in it."""
+    order = _present(needed(body, "order", members_of))
+    contents = {**_present(body), "order": order}
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
+
+
+def _present(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _made_before(backend: Backend, instance: Instance, body: dict[str, Any]) -> Order | None:
@@ -67,11 +78,11 @@ def _make(backend: Backend, instance: Instance, body: dict[str, Any], request_ha
     forget.salt(proposal)
     try:
         # Wallets would refuse a contract that has no hash, so the merchant hears of it now.
-        contract.contract_hash(proposal)
+        contract.contract_hash(proposal, any_names=True)
     except CodecError as error:
         raise ApiError(Code.MERCHANT_PRIVATE_POST_ORDERS_PROPOSAL_PARSE_ERROR, f"order: {error}") from error
     claim_token = crockford.encode(secrets.token_bytes(16)) if terms.wants_token(body) else None
-    intended_session = optional(body, "session_id", text) or None
+    intended_session = optional(body, "session_id", session_id_of) or None
     with backend.database.transaction():
         backend.store.add_order(
             *(instance.name, proposal),
@@ -152,7 +163,7 @@ def _paid(found: Standing) -> dict[str, Any]:
         ],
         # Nothing is ever wired, and no exchange can cause trouble: its fields under their old and new names.
         "wired": False,
-        "deposit_total": str(order.amount),
+        "deposit_total": str(Amount.zero(order.amount.currency)),
         "wire_details": [],
         "wire_reports": [],
         "exchange_code": 0,

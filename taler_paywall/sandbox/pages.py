@@ -10,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from taler_paywall.sandbox import links
-from taler_paywall.sandbox.backend import instance_of
+from taler_paywall.sandbox.backend import backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError
 from taler_paywall.sandbox.standing import Standing
 from taler_paywall.sandbox.store import Order
+from taler_paywall.timestamp import decode_timestamp
 
 _TEMPLATES: Final = Environment(loader=PackageLoader("taler_paywall.sandbox"), autoescape=True)
 # No form-action: browsers would apply it to where the payment form leads in the end, the shop.
@@ -38,7 +39,10 @@ def order_page(request: Request, found: Standing) -> HTMLResponse:
     """Ask for the payment of an order."""
     pay_uri = links.pay_uri(found.order, found.session_id)
     code = segno.make(pay_uri, error="m", micro=False).svg_inline(omitsize=True, dark="#000", light="#fff")
-    response = _page(request, "order.html", 402, found, taler_uri=pay_uri, qr_code=code)
+    has_passed = decode_timestamp(found.order.proposal["pay_deadline"]) <= backend_of(request).now()
+    # One that is paid, in another session, can be proved in this one at any time.
+    is_over = has_passed and found.order.paid_at is None
+    response = _page(request, "order.html", 402, found, taler_uri=pay_uri, qr_code=code, is_over=is_over)
     response.headers["Taler"] = pay_uri
     return response
 
@@ -56,6 +60,12 @@ def refund_page(request: Request, found: Standing) -> HTMLResponse:
 def error_page(request: Request, error: ApiError) -> HTMLResponse:
     """Say what is wrong with a request for a page."""
     return _message_page(request, error.status, "This does not work", f"{error.detail} (code {int(error.code)})")
+
+
+def welcome_page(request: Request) -> HTMLResponse:
+    """Say what this is."""
+    message = "This is a GNU Taler merchant backend for play money. Shops talk to it; buyers see its order pages."
+    return _message_page(request, 200, "Sandbox", message)
 
 
 def wallet_error_page(request: Request, order: Order, status_url: str, message: str) -> HTMLResponse:

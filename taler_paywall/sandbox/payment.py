@@ -46,7 +46,7 @@ async def post_claim(request: Request) -> JSONResponse:
 def give_to(backend: Backend, order: Order, nonce: str) -> tuple[dict[str, Any], bytes]:
     """Give an order that nobody else has to the wallet with a nonce; return its contract terms and their hash."""
     terms = {**order.proposal, "nonce": nonce}
-    h_contract = contract.contract_hash(terms)
+    h_contract = contract.contract_hash(terms, any_names=True)
     backend.store.claim_order(order, nonce, crockford.encode(h_contract))
     standing.announce(backend, order)
     return terms, h_contract
@@ -57,8 +57,9 @@ async def post_pay(request: Request) -> JSONResponse:
     backend, instance = backend_of(request), instance_of(request)
     body = await json_body(request)
     coins = read_coins(needed(body, "coins", objects_of), backend.currency)
-    session_id = optional(body, "session_id", text) or ""
     order = _claimed_order(backend, instance, request)
+    # A wallet that was told of no session pays for the one that the order is already in, or was made for.
+    session_id = optional(body, "session_id", text) or order.session_id or order.intended_session or ""
     with backend.database.transaction():
         if order.paid_at is None:
             choice_index = _choice(body, order)
@@ -107,7 +108,7 @@ def _check_payment(backend: Backend, order: Order, price: Amount, coins: Mapping
 
 def _check_repeated_payment(backend: Backend, order: Order, coins: Mapping[str, Amount]) -> None:
     spent = backend.ledger.coins_of(order)
-    if spent.keys() != coins.keys():
+    if spent != coins:
         raise ApiError(Code.MERCHANT_POST_ORDERS_ID_PAY_ALREADY_PAID, "the order was paid with other coins")
     refunded = standing.total(backend.currency, (refund.amount for refund in backend.ledger.refunds_of(order)))
     left, _ = standing.total(backend.currency, spent.values()).subtract(refunded)

@@ -28,6 +28,11 @@ _WALLET_ID: Final = re.compile(r"[0-9a-f]{32}")
 _COOKIE_AGE: Final = 400 * 24 * 3600
 
 
+async def get_welcome(request: Request) -> Response:
+    """Tell people who open the sandbox's own address what it is."""
+    return pages.welcome_page(request)
+
+
 async def post_pay(request: Request) -> Response:
     """Pay an order with the browser's own wallet, and lead to what was bought."""
     return await _press(request, "pay")

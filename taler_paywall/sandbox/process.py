@@ -111,7 +111,7 @@ class _Server(_Quiet):
 
     async def serve_until_told(self, control_listener: socket.socket | None, *, exit_with_stdin: bool) -> None:
         loop = asyncio.get_running_loop()
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(signum, self._end)
         if exit_with_stdin:
             threading.Thread(target=self._watch_stdin, args=(loop,), daemon=True).start()

@@ -5,42 +5,45 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from taler_paywall.sandbox import courier, identity, links, play
 from taler_paywall.sandbox.backend import NAMES_OF_DEFAULT, Backend
 from taler_paywall.sandbox.departure import EndWithClient
 from taler_paywall.sandbox.failures import HANDLERS
+from taler_paywall.sandbox.origins import NotForRebound, OpenToAllOrigins
 from taler_paywall.sandbox.routes import ENDPOINTS
 from taler_paywall.sandbox.translation import Translation
 from taler_paywall.sandbox_secret import SandboxSecret
 
 
-def create_app(backend: Backend, secret: SandboxSecret | None = None) -> Starlette:
+def create_app(backend: Backend, secret: SandboxSecret | None = None, *, allow_remote: bool = False) -> Starlette:
     """Build the application.
 
     Args:
         backend: the merchant behind it.
         secret: what it can prove to know, None for nothing.
+        allow_remote: whether it is for other machines too, under names of their own.
     """
     app = Starlette(
         routes=[
             *ENDPOINTS,
             *(Mount(f"/instances/{name}", _default_instance) for name in NAMES_OF_DEFAULT),
             Mount("/instances/{instance}", routes=ENDPOINTS),
+            Route("/", play.get_welcome),
             Route("/sandbox/pay", play.post_pay, methods=["POST"]),
             Route("/sandbox/refund", play.post_refund, methods=["POST"]),
             Route("/sandbox/proof", identity.get_proof),
             Mount("/sandbox/static", StaticFiles(packages=[("taler_paywall.sandbox", "static")])),
         ],
         middleware=[
-            Middleware(_OpenToAllOrigins),
+            Middleware(OpenToAllOrigins),
+            *([] if allow_remote else [Middleware(NotForRebound)]),
             *([Middleware(Translation, generation=backend.generation)] if backend.generation.is_old else []),
             Middleware(EndWithClient),
         ],
@@ -51,29 +54,6 @@ def create_app(backend: Backend, secret: SandboxSecret | None = None) -> Starlet
     app.state.backend = backend
     app.state.secret = secret
     return app
-
-
-class _OpenToAllOrigins:
-    """Lets scripts of any site use the public endpoints, as wallets in browsers must (Fetch standard, CORS)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or "/private/" in scope["path"] or "/sandbox/" in scope["path"]:
-            await self._app(scope, receive, send)
-            return
-
-        async def send_open(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["Access-Control-Allow-Origin"] = "*"
-            await send(message)
-
-        if scope["method"] == "OPTIONS":
-            allowed = {"Access-Control-Allow-Methods": "GET, POST", "Access-Control-Allow-Headers": "*"}
-            await Response(status_code=204, headers=allowed)(scope, receive, send_open)
-        else:
-            await self._app(scope, receive, send_open)
 
 
 async def _default_instance(scope: Scope, receive: Receive, send: Send) -> None:

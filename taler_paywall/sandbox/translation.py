@@ -51,11 +51,12 @@ class Translation:
         path = _path(scope["path"].removeprefix(root))
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         endpoint = f"{method} {_template(path)}"
-        inner = {**scope, "path": root + path, "query_string": _query(endpoint, scope["query_string"])}
+        headers = [field for field in scope["headers"] if field[0] not in old_forms.UNKNOWN_HEADERS]
+        query = _query(endpoint, scope["query_string"])
+        inner = {**scope, "path": root + path, "query_string": query, "headers": headers}
         if method in ("POST", "PATCH", "PUT"):
             # Its body will be another, and not compressed.
-            headers = [field for field in scope["headers"] if field[0] not in (b"content-encoding", b"content-length")]
-            inner["headers"] = headers
+            inner["headers"] = [field for field in headers if field[0] not in (b"content-encoding", b"content-length")]
             receive = self._receiver(Request(scope, receive), endpoint)
         await self._app(inner, receive, _Answer(self._generation, endpoint, send).send)
 
@@ -111,6 +112,7 @@ class _Answer:
         status, answer = _in_old_form(self._endpoint, start["status"], json.loads(self._body))
         headers = MutableHeaders(raw=list(start["headers"]))
         content = b""
+        del headers["etag"]
         if answer is None:
             del headers["content-type"], headers["content-length"]
         else:

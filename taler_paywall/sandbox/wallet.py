@@ -103,11 +103,11 @@ class Wallet:
         if isinstance(offer, Outcome):
             return offer
         known = self._purse.find(offer.merchant_base_url, offer.order_id)
-        if known and known.signature and await self._prove(known, offer.session_id):
+        if known and known.signature and await self._prove(known, offer.session_id) != "worthless":
             return _outcome("proved", self._purse.note_session(known, offer.session_id))
         purchase = await self._claim(offer)
         for earlier in self._bought_before(purchase):
-            if await self._prove(earlier, offer.session_id):
+            if await self._prove(earlier, offer.session_id) == "good":
                 return _outcome("proved", self._purse.note_session(earlier, offer.session_id))
         return _outcome("paid", await self._pay(purchase, offer.session_id, choice))
 
@@ -186,26 +186,29 @@ class Wallet:
         return self._purse.note_contract(purchase, terms, h_contract, web_url(terms.get("fulfillment_url")))
 
     def _bought_before(self, purchase: Purchase) -> list[Purchase]:
-        """Return earlier purchases of the same thing: the fulfillment URL alone tells what that is."""
+        """Return earlier purchases of the same thing: the fulfillment URL alone tells what that is.
+
+        What was given back is not owned any more: merchants do not count it either (protocol version 9).
+        """
         url = web_url((purchase.contract_terms or {}).get("fulfillment_url"))
         bought = self._purse.bought(purchase.merchant_base_url, url) if url else []
-        return [earlier for earlier in bought if earlier.serial != purchase.serial]
+        return [earlier for earlier in bought if earlier.serial != purchase.serial and earlier.status == "paid"]
 
-    async def _prove(self, purchase: Purchase, session_id: str) -> bool:
+    async def _prove(self, purchase: Purchase, session_id: str) -> Literal["good", "refunded", "worthless"]:
         """Show the receipt of a purchase in another session; one that is refused for good is forgotten."""
         body = {"sig": purchase.signature, "h_contract": purchase.h_contract, "session_id": session_id}
         answer = await self._post(purchase, "paid", body)
-        # 204 is what backends of 2022 answer.
+        # 204 is what backends of 2022 answer, which do not speak of refunds.
         if answer.status_code == HTTPStatus.NO_CONTENT:
-            return True
+            return "good"
         try:
             require_ok(answer, "the proof of payment was refused")
         except WalletError as error:
             if error.code not in _WORTHLESS_RECEIPT:
                 raise
             self._purse.forget_payment(purchase)
-            return False
-        return True
+            return "worthless"
+        return "refunded" if members_of(answer).get("refunded") is True else "good"
 
     async def _pay(self, purchase: Purchase, session_id: str, choice: int | None) -> Purchase:
         """Send the coins; a payment that was begun before is repeated, as it was and whenever that is."""

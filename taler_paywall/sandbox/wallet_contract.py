@@ -63,7 +63,7 @@ def verified_hash(terms: Mapping[str, Any], purpose: int, signature: object) -> 
         WalletError: it has not.
     """
     try:
-        h_contract = contract.contract_hash(terms)
+        h_contract = contract.contract_hash(terms, any_names=True)
         merchant_pub = crockford.decode(_text(terms.get("merchant_pub")), 32)
         genuine = contract.verify_hash(merchant_pub, purpose, h_contract, crockford.decode(_text(signature), 64))
     except CodecError as error:

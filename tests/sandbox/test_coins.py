@@ -9,7 +9,7 @@ import pytest
 
 from taler_paywall import crockford
 
-from .shop import REFUNDABLE, Shop, coin
+from .shop import REFUNDABLE, Shop, coin, fresh_url
 from .traffic import answered, refused
 
 
@@ -63,6 +63,37 @@ def test_malformed_coins_are_refused(shop: Shop, members: dict[str, Any], code: 
     shop.claim(made)
     refused(shop.post(made["order_id"], "pay", {"coins": [coin(**members)]}), 400, code)
     assert shop.status(made["order_id"])["order_status"] == "claimed"
+
+
+def test_more_money_than_there_is(shop: Shop) -> None:
+    """Coins whose sum no amount can say are refused, not cut."""
+    made = shop.order()
+    shop.claim(made)
+    largest = "KUDOS:4503599627370496.99999999"
+    refused(shop.post(made["order_id"], "pay", {"coins": [coin(largest), coin("KUDOS:0.00000001")]}), 400, 26)
+    answered(shop.post(made["order_id"], "pay", {"coins": [coin(largest)]}), 200, sig=str)
+
+
+def test_repeated_payment_with_less_money(shop: Shop) -> None:
+    """The same coins with other contributions are another payment."""
+    bought = shop.bought()
+    coins = [{**bought["coins"][0], "contribution": "KUDOS:0.1"}]
+    refused(shop.post(bought["order_id"], "pay", {"coins": coins}), 409, 2160)
+
+
+def test_payment_without_a_session_is_for_the_one_of_the_order(shop: Shop) -> None:
+    """What the order was made for counts where the wallet names nothing, and a repetition changes nothing."""
+    url = fresh_url()
+    made = shop.order(body={"session_id": "meant"}, fulfillment_url=url)
+    assert "/meant?c=" in shop.status(made["order_id"])["taler_pay_uri"]
+    shop.claim(made)
+    coins = [coin()]
+    answered(shop.post(made["order_id"], "pay", {"coins": coins}), 200, sig=str)
+    assert shop.status(made["order_id"], session_id="meant")["order_status"] == "paid"
+    answered(shop.post(made["order_id"], "pay", {"coins": coins, "session_id": "other"}), 200, sig=str)
+    answered(shop.post(made["order_id"], "pay", {"coins": coins}), 200, sig=str)
+    assert shop.status(made["order_id"], session_id="other")["order_status"] == "paid"
+    refused(shop.post_order(body={"session_id": "a/b"}), 400, 26)
 
 
 def test_payment_that_was_refunded_since_is_not_enough_any_more(shop: Shop) -> None:

@@ -54,7 +54,7 @@ def test_paid_in_one_session_is_claimed_in_another(shop: Shop) -> None:
         "refund_pending": False,
         "wired": False,
         "refund_amount": "KUDOS:0",
-        "deposit_total": "KUDOS:5",
+        "deposit_total": "KUDOS:0",
         "exchange_code": 0,
         "exchange_http_status": 0,
         "exchange_ec": 0,

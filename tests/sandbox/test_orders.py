@@ -76,6 +76,36 @@ def test_order_id_is_put_into_the_fulfillment_url(shop: Shop) -> None:
     assert terms["fulfillment_url"] == f"http://shop.example/{made['order_id']}"
 
 
+def test_names_of_members_are_free(shop: Shop) -> None:
+    """Only what is forgettable must have a plain name: languages have hyphens."""
+    made = shop.order(summary_i18n={"de-CH": "Ein Artikel"}, extra={"a-b c é": 1, "$x": 2})
+    assert shop.claim(made)["contract_terms"]["summary_i18n"] == {"de-CH": "Ein Artikel"}
+    refused(shop.post_order(extra={"a-b": 1, "$forgettable": {"a-b": "salt"}}), 400, 2502)
+
+
+def test_absent_and_null_are_the_same_order(shop: Shop) -> None:
+    """Some clients write out what they do not set, and some do so only when they try again."""
+    order: dict[str, Any] = {"order_id": "null-1", "fulfillment_url": fresh_url()}
+    made = shop.order(**order)
+    assert shop.order(**order, products=None, extra=None, body={"session_id": None, "lock_uuids": None}) == made
+
+
+def test_allow_names_all_methods(shop: Shop) -> None:
+    """A method that is not possible is answered with those that are."""
+    answer = shop.http.put("private/orders", headers=shop.owner)
+    refused(answer, 405, 20)
+    assert {one.strip() for one in answer.headers["allow"].split(",")} == {"GET", "HEAD", "POST"}
+
+
+def test_a_rebound_page_cannot_use_the_private_endpoints(shop: Shop) -> None:
+    """A page under a name that a stranger's DNS has bent to this machine is refused; programs are not."""
+    page = {**shop.owner, "Host": "evil.example", "Origin": "http://evil.example"}
+    refused(shop.http.post("private/orders", json={}, headers=page), 403, 44)
+    del page["Origin"]
+    answered(shop.http.get("private/orders", headers=page), 200, orders=list)
+    answered(shop.http.get("config", headers={**page, "Origin": "http://evil.example"}), 200, currency="KUDOS")
+
+
 def test_same_order_again_gets_the_same_answer(shop: Shop) -> None:
     """A repeated request is answered as the first time, with other contents it is refused."""
     order: dict[str, Any] = {"order_id": "again-1", "fulfillment_url": fresh_url()}
@@ -125,7 +155,6 @@ def test_what_the_sandbox_has_no_use_for_is_tolerated(shop: Shop) -> None:
         ({"summary": ["x"]}, 400, 26),
         ({"order_id": "a/b"}, 400, 26),
         ({"extra": {"price": 0.5}}, 400, 2502),
-        ({"extra": {"a-b": 1}}, 400, 2502),
         ({"extra": {"big": 2**60}}, 400, 2502),
         ({"version": 2}, 400, 26),
         ({"merchant_base_url": "http://x"}, 400, 26),

@@ -47,12 +47,13 @@ def test_remote_only_when_asked_for(processes: Any, host: str) -> None:
     """--allow-remote is for every address of the machine, and warns of a token that everybody knows."""
     if ":" in host and not socket.has_ipv6:
         pytest.skip("no IPv6 here")
-    for options, warnings in (((), 1), (("--token", "secret-token:mine"), 0)):
+    known = ("--token", "secret-token:mine", "--instance", "other=secret-token:sandbox")
+    for options, warnings in (((), 1), (("--token", "secret-token:mine"), 0), (known, 1)):
         started = processes("--port", "0", "--host", host, "--allow-remote", *options)
         url = f"http://127.0.0.1:{started.port}/config"
         assert httpx.get(url, trust_env=False).json()["name"] == "taler-merchant"
         assert started.stop() == 0
-        assert started.errors.count("warning: without --token everybody knows") == warnings
+        assert started.errors.count("warning: everybody knows the token") == warnings
 
 
 @pytest.mark.parametrize("control", [("--control",), ("--control-port", "0")])
@@ -69,7 +70,7 @@ def test_an_address_of_another_machine_is_a_clear_error(processes: Any) -> None:
     assert "cannot listen on 192.0.2.1" in failed
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_clean_end(processes: Any, signum: int) -> None:
     """On a signal the sandbox answers its long polls, removes its secret file and ends with status 0."""
     started = processes("--port", "0")
