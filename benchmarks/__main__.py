@@ -8,10 +8,11 @@ import logging
 from pathlib import Path
 
 from benchmarks.inprocess import measure_requests
+from benchmarks.sandbox import measure_sandbox
 from benchmarks.shop import running_sandbox
 from benchmarks.visits import count_calls
 
-ROWS = ("requests", "calls")
+ROWS = ("requests", "calls", "sandbox")
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
             results["requests"] = measure_requests(sandbox)
         if "calls" in rows:
             results["calls"] = count_calls(sandbox)
+    if "sandbox" in rows:
+        results["sandbox"] = measure_sandbox()
     options.json.parent.mkdir(exist_ok=True)
     options.json.write_text(json.dumps(results, indent=1) + "\n")
 

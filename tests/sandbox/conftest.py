@@ -8,7 +8,23 @@ from typing import Any
 
 import pytest
 
+from .era import FORMS, OTHER, Era, Reader
 from .shop import Process, Shop
+from .wallets import PurseFile
+
+#: How many tests a run leaves out.
+DESELECTED: pytest.StashKey[int] = pytest.StashKey()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note that the run is a partial one."""
+    for item in items:
+        item.config.stash[DESELECTED] = item.config.stash.get(DESELECTED, 0) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the table of all statuses after the tests that see them."""
+    items.sort(key=lambda item: item.path.name == "test_status_table.py")
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +41,24 @@ def shop(process: Process) -> Iterator[Shop]:
     opened.http.close()
 
 
+@pytest.fixture(scope="session", params=FORMS)
+def era(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Era]:
+    """Start a sandbox of each generation."""
+    options = ("--port", "0", "--generation", request.param, "--instance", "=".join(OTHER), "--control")
+    started = Process(*options, state_home=tmp_path_factory.mktemp("era"))
+    opened = Shop(started.url)
+    yield Era(request.param, opened, started.control)
+    opened.http.close()
+    assert started.stop() == 0
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    opened = Reader()
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
 def processes(tmp_path: Path) -> Iterator[Any]:
     """Start further sandboxes that end with the test."""
@@ -37,3 +71,18 @@ def processes(tmp_path: Path) -> Iterator[Any]:
     yield start
     for one in started:
         one.kill()
+
+
+@pytest.fixture
+def purse(tmp_path: Path) -> PurseFile:
+    return PurseFile(tmp_path / "deep" / "wallet.sqlite")
+
+
+@pytest.fixture
+def other_purse(tmp_path: Path) -> PurseFile:
+    return PurseFile(tmp_path / "other.sqlite")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"

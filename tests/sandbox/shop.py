@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import ssl
 import subprocess
 import sys
 import threading
@@ -16,6 +18,10 @@ import httpx
 from taler_paywall import contract, crockford
 from taler_paywall.taler_uri import PayUri
 
+from .traffic import CONTROLS
+
+#: One for all clients: making it takes longer than most tests, and nothing here is encrypted.
+TLS = ssl.create_default_context()
 COMMAND = [sys.executable, "-m", "taler_paywall"]
 TOKEN = "secret-token:sandbox"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -39,8 +45,17 @@ class Process:
             text=True,
             env={"XDG_STATE_HOME": str(state_home), "HOME": str(state_home)},
         )
-        line = self.process.stdout.readline() if wait and self.process.stdout else ""
-        self.url = line.rpartition(" ")[2].strip()
+        self.url = self._announced() if wait else ""
+        has_control = any(option.startswith("--control") for option in options)
+        self.control = self._announced() if wait and has_control else ""
+        CONTROLS.add(self.control)
+        #: What it has written to stderr, once it has ended.
+        self.errors = ""
+
+    def _announced(self) -> str:
+        """Read the address at the end of the next line."""
+        assert self.process.stdout
+        return self.process.stdout.readline().rpartition(" ")[2].strip()
 
     @property
     def port(self) -> int:
@@ -63,17 +78,18 @@ class Process:
         self.process.stdin = None
 
     def _end(self) -> None:
+        CONTROLS.discard(self.control)
         if self.process.stdout and not self.process.stdout.closed:
-            self.process.communicate(timeout=10)
+            self.errors = self.process.communicate(timeout=10)[1]
 
 
 class Shop:
     """The merchant's side, and the wallet's requests one by one."""
 
-    def __init__(self, url: str, prefix: str = "") -> None:
+    def __init__(self, url: str, prefix: str = "", token: str = TOKEN) -> None:
         self.url = url
-        self.http = httpx.Client(base_url=url + prefix, trust_env=False, timeout=20)
-        self.owner = {"Authorization": f"Bearer {TOKEN}"}
+        self.http = httpx.Client(base_url=url + prefix, trust_env=False, verify=TLS, timeout=20)
+        self.owner = {"Authorization": f"Bearer {token}"}
 
     def order(self, *, body: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
         answer = self.post_order(body=body, **members)
@@ -85,14 +101,26 @@ class Shop:
         order = {"summary": "An article", "amount": "KUDOS:5", "fulfillment_url": fresh_url(), **members}
         return self.http.post("private/orders", json={"order": order, **(body or {})}, headers=self.owner)
 
+    def ask(self, order_id: str, **query: Any) -> httpx.Response:
+        return self.http.get(f"private/orders/{order_id}", params=query, headers=self.owner)
+
     def status(self, order_id: str, **query: Any) -> dict[str, Any]:
-        answer = self.http.get(f"private/orders/{order_id}", params=query, headers=self.owner)
+        answer = self.ask(order_id, **query)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def public(self, order_id: str, *, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
         return self.http.get(f"orders/{order_id}", params=query, headers=headers)
+
+    def history(self, **query: Any) -> httpx.Response:
+        return self.http.get("private/orders", params=query, headers=self.owner)
+
+    def delete(self, order_id: str, **query: Any) -> httpx.Response:
+        return self.http.delete(f"private/orders/{order_id}", params=query, headers=self.owner)
+
+    def forget(self, order_id: str, fields: Any) -> httpx.Response:
+        return self.http.patch(f"private/orders/{order_id}/forget", json={"fields": fields}, headers=self.owner)
 
     def refund(self, order_id: str, amount: Any, reason: Any = "because") -> httpx.Response:
         body = {"refund": amount, "reason": reason}
@@ -106,7 +134,10 @@ class Shop:
         answer = self.post(made["order_id"], "claim", body)
         assert answer.status_code == 200, answer.text
         claimed: dict[str, Any] = answer.json()
-        return {**claimed, "h_contract": crockford.encode(contract.contract_hash(claimed["contract_terms"]))}
+        return {
+            **claimed,
+            "h_contract": crockford.encode(contract.contract_hash(claimed["contract_terms"], any_names=True)),
+        }
 
     def bought(self, session_id: str = "one", *, body: dict[str, Any] | None = None, **members: Any) -> dict[str, Any]:
         """Make, claim and pay an order; return all that is known of it."""
@@ -116,6 +147,12 @@ class Shop:
         answer = self.post(made["order_id"], "pay", {"coins": coins, "session_id": session_id})
         assert answer.status_code == 200, answer.text
         return {**made, **claimed, "coins": coins, "sig": answer.json()["sig"]}
+
+
+def command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command with an environment whose proxy must not be used."""
+    env = {**os.environ, "XDG_STATE_HOME": str(home), "http_proxy": "http://127.0.0.1:1", "HTTP_PROXY": "http://x:1"}
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, env=env, timeout=30, check=False)
 
 
 def fresh_url() -> str:
@@ -140,6 +177,19 @@ def coin(contribution: str = "KUDOS:5", **changed: Any) -> dict[str, Any]:
 
 def pay_uri(shop: Shop, made: dict[str, Any], session_id: str = "") -> str:
     return str(PayUri(shop.url, made["order_id"], session_id, made.get("token")))
+
+
+def waiting(control: str) -> int:
+    """Ask a control endpoint how many long polls wait."""
+    return int(httpx.get(control, trust_env=False, verify=TLS).json()["waiting"])
+
+
+def until_waiting(control: str, polls: int) -> None:
+    """Wait until so many long polls wait."""
+    deadline = time.monotonic() + 60
+    while waiting(control) < polls:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def while_polling(poll: Callable[[str], None], act: Callable[[], httpx.Response], ended: dict[str, float]) -> None:
