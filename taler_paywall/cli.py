@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from taler_paywall.sandbox.commands import sandbox
-from taler_paywall.sandbox.wallet_commands import wallet
+from taler_paywall.sandbox.wallet.commands import wallet
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, NAMES_OF_DEFAULT, Instance, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.logins import TOKEN_PREFIX, Login
+from taler_paywall.sandbox.state.logins import TOKEN_PREFIX, Login
 
 
 class Permission(StrEnum):

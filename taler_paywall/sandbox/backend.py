@@ -13,13 +13,13 @@ from starlette.requests import Request
 from taler_paywall import contract, crockford
 from taler_paywall.sandbox.bell import Bell
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.database import Database
-from taler_paywall.sandbox.generations import CURRENT, Generation
-from taler_paywall.sandbox.ledger import Ledger
-from taler_paywall.sandbox.logins import Logins
-from taler_paywall.sandbox.outbox import Outbox
-from taler_paywall.sandbox.store import Store
-from taler_paywall.sandbox.template_store import Templates
+from taler_paywall.sandbox.generations.generation import CURRENT, Generation
+from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.ledger import Ledger
+from taler_paywall.sandbox.state.logins import Logins
+from taler_paywall.sandbox.state.outbox import Outbox
+from taler_paywall.sandbox.state.store import Store
+from taler_paywall.sandbox.state.templates import Templates
 
 #: The instance that is served without a prefix.
 DEFAULT_INSTANCE: Final = "default"

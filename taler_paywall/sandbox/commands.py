@@ -15,10 +15,10 @@ import httpx
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError, TalerPaywallError
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, NAMES_OF_DEFAULT, Backend
-from taler_paywall.sandbox.database import Database
-from taler_paywall.sandbox.generations import CURRENT, GENERATIONS
+from taler_paywall.sandbox.generations.generation import CURRENT, GENERATIONS
 from taler_paywall.sandbox.process import listen, run
 from taler_paywall.sandbox.server import create_app
+from taler_paywall.sandbox.state.database import Database
 from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path
 
 #: The bearer token of a sandbox that was not given another.

@@ -11,7 +11,7 @@ from typing import Final
 
 import httpx
 
-from taler_paywall.sandbox.outbox import Delivery, Outbox
+from taler_paywall.sandbox.state.outbox import Delivery, Outbox
 
 #: How many requests are on their way at the same time.
 WORKERS: Final = 4

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from taler_paywall.errors import CodecError
 from taler_paywall.sandbox.backend import Instance
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.taler_uri import PayUri, RefundUri, canonical_base_url
 
 #: What a path may consist of (RFC 3986, pchar), beside the slashes.

@@ -13,7 +13,7 @@ from taler_paywall.sandbox import links
 from taler_paywall.sandbox.backend import backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.timestamp import decode_timestamp
 
 _TEMPLATES: Final = Environment(loader=PackageLoader("taler_paywall.sandbox"), autoescape=True)

@@ -16,11 +16,11 @@ from starlette.responses import RedirectResponse, Response
 from taler_paywall.sandbox import links, pages, standing
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.endpoints.public import Question
 from taler_paywall.sandbox.fields import form_body, needed, text
-from taler_paywall.sandbox.public import Question
-from taler_paywall.sandbox.purse import Purse
-from taler_paywall.sandbox.store import Order
-from taler_paywall.sandbox.wallet import Wallet, WalletError
+from taler_paywall.sandbox.state.store import Order
+from taler_paywall.sandbox.wallet.purse import Purse
+from taler_paywall.sandbox.wallet.wallet import Wallet, WalletError
 
 _COOKIE: Final = "taler_paywall_sandbox_wallet"
 _WALLET_ID: Final = re.compile(r"[0-9a-f]{32}")

@@ -16,9 +16,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from taler_paywall.errors import TalerPaywallError
-from taler_paywall.sandbox import control
 from taler_paywall.sandbox.backend import Backend
-from taler_paywall.sandbox.faults import FaultMiddleware, Faults
+from taler_paywall.sandbox.faults import control
+from taler_paywall.sandbox.faults.faults import FaultMiddleware, Faults
 
 #: How many connections may wait to be accepted.
 _BACKLOG: Final = 2048

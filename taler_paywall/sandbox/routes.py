@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from taler_paywall.sandbox import (
+from taler_paywall.sandbox.endpoints import (
     abandon,
     forget,
     history,

@@ -10,8 +10,8 @@ from typing import Literal
 from taler_paywall.amount import Amount
 from taler_paywall.sandbox.backend import Backend, Instance
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.ledger import Refund
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.ledger import Refund
+from taler_paywall.sandbox.state.store import Order
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Self
 from anyio.from_thread import start_blocking_portal
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox.purchase import Purchase
-from taler_paywall.sandbox.purse import open_purse
-from taler_paywall.sandbox.wallet import Outcome, Wallet, WalletError, http_client
+from taler_paywall.sandbox.wallet.purchase import Purchase
+from taler_paywall.sandbox.wallet.purse import open_purse
+from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet, WalletError, http_client
 
 __all__ = ["Outcome", "TalerWallet", "WalletError"]
 

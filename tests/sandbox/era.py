@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import httpx
 
-from taler_paywall.sandbox.purse import Purse
-from taler_paywall.sandbox.wallet import Outcome, Wallet
+from taler_paywall.sandbox.wallet.purse import Purse
+from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet
 
 from .shop import TLS, Shop
 from .traffic import answered, empty

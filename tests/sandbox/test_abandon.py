@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from taler_paywall import contract, crockford
-from taler_paywall.sandbox.abandon import WALLET_ORDER_UNCLAIM
+from taler_paywall.sandbox.endpoints.abandon import WALLET_ORDER_UNCLAIM
 
 from .shop import FORGED_HASH, Shop, coin, fresh_nonce
 from .traffic import answered, empty, refused

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from taler_paywall.sandbox.backend import Backend
-from taler_paywall.sandbox.database import Database
 from taler_paywall.sandbox.server import create_app
+from taler_paywall.sandbox.state.database import Database
 
 from .shop import REFUNDABLE, TOKEN, Process, Shop, fresh_url
 from .traffic import answered, empty, refused

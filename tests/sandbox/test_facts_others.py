@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from taler_paywall import crockford
-from taler_paywall.sandbox.wallet import WalletError
+from taler_paywall.sandbox.wallet.wallet import WalletError
 
 from .era import OTHER, Era, Reader
 from .shop import REFUNDABLE, TOKEN, Shop, coin, fresh_nonce, fresh_url, pay_uri, until_waiting

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from taler_paywall.sandbox.backend import Backend
-from taler_paywall.sandbox.database import Database
-from taler_paywall.sandbox.purse import Purse
 from taler_paywall.sandbox.server import create_app
-from taler_paywall.sandbox.wallet import Wallet
+from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.wallet.purse import Purse
+from taler_paywall.sandbox.wallet.wallet import Wallet
 
 from .shop import (
     TOKEN,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from taler_paywall.sandbox.wallet import WalletError
+from taler_paywall.sandbox.wallet.wallet import WalletError
 
 from .shop import REFUNDABLE, Shop, fresh_url, pay_uri
 from .wallets import Passage, PurseFile, Troubled, broken, failing

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from taler_paywall.sandbox.wallet import WalletError
+from taler_paywall.sandbox.wallet.wallet import WalletError
 
 from .shop import Shop, pay_uri
 from .wallets import Forger, Liar, PurseFile, Troubled

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from taler_paywall.sandbox.wallet import WalletError
+from taler_paywall.sandbox.wallet.wallet import WalletError
 
 from .shop import Shop, pay_uri
 from .wallets import Passage, PurseFile, Troubled, amounts, broken, failing

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taler_paywall.sandbox.wallet import Outcome, WalletError
+from taler_paywall.sandbox.wallet.wallet import Outcome, WalletError
 
 from .shop import REFUNDABLE, Shop, pay_uri
 from .wallets import Liar, PurseFile, amounts

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from taler_paywall import contract, crockford
-from taler_paywall.sandbox.purse import Balance, Purchase, open_purse
-from taler_paywall.sandbox.wallet import Outcome, Wallet, http_client
+from taler_paywall.sandbox.wallet.purse import Balance, Purchase, open_purse
+from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet, http_client
 
 from .shop import Shop
 

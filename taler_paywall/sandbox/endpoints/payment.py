@@ -18,9 +18,9 @@ from taler_paywall.amount import Amount
 from taler_paywall.sandbox import standing
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.coins import read_coins
+from taler_paywall.sandbox.endpoints.coins import read_coins
 from taler_paywall.sandbox.fields import binary, integer, json_body, members_of, needed, objects_of, optional, text
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.timestamp import decode_timestamp
 
 #: Code of the exchange for a coin without enough money left (merchant API, exchange_reply).

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox.database import Database
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.store import Order
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS coins (

@@ -16,7 +16,7 @@ from taler_paywall.sandbox.backend import Backend, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import milliseconds, optional, text, yes
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order, Search
+from taler_paywall.sandbox.state.store import Order, Search
 from taler_paywall.timestamp import decode_timestamp, encode_timestamp
 
 _LIMIT: Final = 20

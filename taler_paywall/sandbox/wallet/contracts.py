@@ -12,8 +12,8 @@ from typing import Any, Final
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox.purchase import CoinRefund, Purchase, total
-from taler_paywall.sandbox.wallet_http import WalletError
+from taler_paywall.sandbox.wallet.merchants import WalletError
+from taler_paywall.sandbox.wallet.purchase import CoinRefund, Purchase, total
 from taler_paywall.taler_uri import PayUri
 from taler_paywall.timestamp import decode_timestamp
 

@@ -21,7 +21,7 @@ from taler_paywall.sandbox.access import Permission, owned_instance_of
 from taler_paywall.sandbox.backend import backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import chosen_id, json_body, needed, optional, text, web_url
-from taler_paywall.sandbox.outbox import Webhook, header_lines
+from taler_paywall.sandbox.state.outbox import Webhook, header_lines
 
 _EVENT_TYPES: Final = frozenset(
     {

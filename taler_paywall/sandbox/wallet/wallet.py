@@ -14,9 +14,7 @@ import httpx
 
 from taler_paywall import contract, crockford
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox.purchase import Purchase
-from taler_paywall.sandbox.purse import Purse
-from taler_paywall.sandbox.wallet_contract import (
+from taler_paywall.sandbox.wallet.contracts import (
     checked_contract,
     checked_refunds,
     coins_for,
@@ -25,7 +23,9 @@ from taler_paywall.sandbox.wallet_contract import (
     verified_hash,
     web_url,
 )
-from taler_paywall.sandbox.wallet_http import Messenger, WalletError, http_client, is_json, members_of, require_ok
+from taler_paywall.sandbox.wallet.merchants import Messenger, WalletError, http_client, is_json, members_of, require_ok
+from taler_paywall.sandbox.wallet.purchase import Purchase
+from taler_paywall.sandbox.wallet.purse import Purse
 from taler_paywall.taler_uri import PayUri, RefundUri
 from taler_paywall.timestamp import decode_duration
 

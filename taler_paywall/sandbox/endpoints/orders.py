@@ -13,13 +13,14 @@ from starlette.responses import JSONResponse, Response
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox import etag, forget, links, standing, terms
+from taler_paywall.sandbox import links, standing, terms
 from taler_paywall.sandbox.access import Permission, owned_instance_of
 from taler_paywall.sandbox.backend import Backend, Instance, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.endpoints import etag, forget
 from taler_paywall.sandbox.fields import json_body, members_of, milliseconds, needed, optional, session_id_of, text, yes
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.timestamp import encode_timestamp
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from taler_paywall.sandbox.database import Database
+from taler_paywall.sandbox.state.database import Database
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS templates (

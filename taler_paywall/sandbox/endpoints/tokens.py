@@ -12,7 +12,7 @@ from taler_paywall.sandbox.access import SCOPES, Permission, has_password, login
 from taler_paywall.sandbox.backend import backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import boolean, json_body, needed, optional, text
-from taler_paywall.sandbox.logins import Login
+from taler_paywall.sandbox.state.logins import Login
 from taler_paywall.timestamp import FOREVER, NEVER, decode_duration, encode_timestamp
 
 #: How long a token is good for, unless its owner says so: a day, in microseconds.

@@ -9,7 +9,7 @@ from taler_paywall.sandbox.backend import backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import milliseconds, needed, optional, web_url
 from taler_paywall.sandbox.standing import session_topic
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 
 
 async def get_session(request: Request) -> JSONResponse:

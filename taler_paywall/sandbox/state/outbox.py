@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from taler_paywall.sandbox.database import Database
+from taler_paywall.sandbox.state.database import Database
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS webhooks (

@@ -17,9 +17,9 @@ from taler_paywall.sandbox.access import Permission, owned_instance_of
 from taler_paywall.sandbox.backend import EXCHANGE_PUB, EXCHANGE_SEED, Backend, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import binary, json_body, needed, text
-from taler_paywall.sandbox.ledger import Refund
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.ledger import Refund
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.timestamp import decode_timestamp, encode_timestamp
 
 #: Purpose of the play exchange's signature on a refund.

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import click
 
 from taler_paywall.errors import TalerPaywallError
-from taler_paywall.sandbox.purchase import Balance, Purchase
-from taler_paywall.sandbox.purse import Purse, PurseError, open_purse
-from taler_paywall.sandbox.wallet import Outcome, Wallet, WalletError, http_client
+from taler_paywall.sandbox.wallet.purchase import Balance, Purchase
+from taler_paywall.sandbox.wallet.purse import Purse, PurseError, open_purse
+from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet, WalletError, http_client
 from taler_paywall.sandbox_secret import state_directory
 from taler_paywall.timestamp import encode_timestamp
 

@@ -16,11 +16,11 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taler_paywall.sandbox import meddling
 from taler_paywall.sandbox.backend import Backend
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.departure import departure, unless_gone
 from taler_paywall.sandbox.failures import error_detail
+from taler_paywall.sandbox.faults import meddling
 
 #: The fault whose name this is does not strike requests: they do not get that far.
 REFUSE: Final = "refuse"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taler_paywall import crockford
-from taler_paywall.sandbox.database import Database
+from taler_paywall.sandbox.state.database import Database
 from taler_paywall.timestamp import NEVER
 
 #: What all tokens begin with (RFC 8959).

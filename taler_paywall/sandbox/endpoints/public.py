@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox import etag, links, pages, standing, terms
+from taler_paywall.sandbox import links, pages, standing, terms
 from taler_paywall.sandbox.backend import EXCHANGE_PUB, EXCHANGE_URL, backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.endpoints import etag
 from taler_paywall.sandbox.fields import binary, milliseconds, optional, text, yes
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 from taler_paywall.timestamp import encode_duration
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from taler_paywall.amount import MAX_VALUE, Amount
 from taler_paywall.errors import TalerPaywallError
-from taler_paywall.sandbox.purchase import Balance, CoinRefund, Purchase, total
+from taler_paywall.sandbox.wallet.purchase import Balance, CoinRefund, Purchase, total
 
 __all__ = ["Balance", "CoinRefund", "Purchase", "Purse", "PurseError", "open_purse"]
 

@@ -8,11 +8,12 @@ from typing import Final
 
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox import payment, refunds, standing
+from taler_paywall.sandbox import standing
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend, Instance
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.endpoints import payment, refunds
 from taler_paywall.sandbox.standing import Standing
-from taler_paywall.sandbox.store import Order
+from taler_paywall.sandbox.state.store import Order
 
 _STATUS: Final = re.compile(r"(?:/instances/([^/]+))?(/private)?/orders/([^/]+)")
 

@@ -10,11 +10,12 @@ from starlette.responses import JSONResponse
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox import links, order_templates, orders
+from taler_paywall.sandbox import links
 from taler_paywall.sandbox.backend import backend_of, instance_of
 from taler_paywall.sandbox.codes import ApiError, Code
+from taler_paywall.sandbox.endpoints import order_templates, orders
+from taler_paywall.sandbox.endpoints.order_templates import FIXED_ORDER, INVENTORY_CART, PAIVANA
 from taler_paywall.sandbox.fields import form_body, json_body, needed, objects_of, optional, text, web_url
-from taler_paywall.sandbox.order_templates import FIXED_ORDER, INVENTORY_CART, PAIVANA
 from taler_paywall.timestamp import FOREVER, NEVER, decode_duration, encode_timestamp
 
 _FORM: Final = "application/x-www-form-urlencoded"

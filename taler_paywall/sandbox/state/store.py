@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox.database import Database, StateError
+from taler_paywall.sandbox.state.database import Database, StateError
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;

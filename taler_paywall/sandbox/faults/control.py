@@ -31,10 +31,12 @@ from starlette.routing import Route
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox import failures, meddling, refunds
+from taler_paywall.sandbox import failures
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend, Instance, backend_of
 from taler_paywall.sandbox.codes import ApiError, Code
-from taler_paywall.sandbox.faults import REFUSE, STRIKES, Fault, Faults
+from taler_paywall.sandbox.endpoints import refunds
+from taler_paywall.sandbox.faults import meddling
+from taler_paywall.sandbox.faults.faults import REFUSE, STRIKES, Fault, Faults
 from taler_paywall.sandbox.fields import needed, optional, text
 from taler_paywall.sandbox.origins import NotForWebPages
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox import milliseconds
 from taler_paywall.sandbox.codes import ApiError, Code
 from taler_paywall.sandbox.fields import integer, optional
+from taler_paywall.sandbox.generations import milliseconds
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from taler_paywall.sandbox import milliseconds, old_forms
 from taler_paywall.sandbox.bodies import body_of
 from taler_paywall.sandbox.codes import ApiError
-from taler_paywall.sandbox.generations import Generation
+from taler_paywall.sandbox.generations import milliseconds, old_forms
+from taler_paywall.sandbox.generations.generation import Generation
 from taler_paywall.sandbox.routes import ENDPOINTS
 
 _DEFAULT: Final = "/instances/default"

@@ -1,0 +1,3 @@
+"""The play wallet: as a library, and its commands."""
+
+from __future__ import annotations
