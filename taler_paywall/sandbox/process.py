@@ -87,7 +87,14 @@ def run(
 
 
 def _config(app: Starlette) -> uvicorn.Config:
-    return uvicorn.Config(app, log_level="warning", access_log=False, proxy_headers=False)
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        # Longer than clients keep a connection that they do not use: else they meet one that is just being closed.
+        timeout_keep_alive=75,
+    )
 
 
 class _Quiet(uvicorn.Server):

@@ -16,9 +16,9 @@ from taler_paywall.sandbox import courier, identity, links, play
 from taler_paywall.sandbox.backend import NAMES_OF_DEFAULT, Backend
 from taler_paywall.sandbox.departure import EndWithClient
 from taler_paywall.sandbox.failures import HANDLERS
-from taler_paywall.sandbox.translation import Translation
 from taler_paywall.sandbox.origins import NotForRebound, OpenToAllOrigins
 from taler_paywall.sandbox.routes import ENDPOINTS
+from taler_paywall.sandbox.translation import Translation
 from taler_paywall.sandbox_secret import SandboxSecret
 
 
