@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import threading
 from collections.abc import Callable
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import httpx
@@ -11,7 +15,7 @@ import pytest
 from taler_paywall.sandbox.wallet.wallet import WalletError
 
 from .shop import Shop, pay_uri
-from .wallets import Forger, Liar, PurseFile, Troubled
+from .wallets import Forger, Liar, PurseFile, Troubled, amounts, failing
 
 
 def test_what_cannot_be_paid_is_refused_with_a_reason(shop: Shop, purse: PurseFile) -> None:
@@ -78,6 +82,9 @@ def test_answers_that_are_not_json_objects(shop: Shop, purse: PurseFile, body: b
     ("changes", "complaint"),
     [
         ({"amount": "5"}, "how it can be paid"),
+        ({"summary": []}, "what is sold"),
+        ({"summary": None}, "what is sold"),
+        ({"auto_refund": "soon"}, "auto_refund of the contract is malformed"),
         ({"amount": None}, "how it can be paid"),
         ({"amount": "KUDOS:4503599627370497"}, "how it can be paid"),
         ({"max_fee": "EUR:1"}, "mixes currencies: KUDOS and EUR"),
@@ -104,6 +111,51 @@ def test_contracts_that_cannot_be_paid(shop: Shop, purse: PurseFile, changes: di
 def test_odd_members_of_contracts_do_no_harm(shop: Shop, purse: PurseFile) -> None:
     """What the wallet does not need to understand may be anything."""
     with pytest.raises(WalletError, match="signature is wrong"):
-        purse.through(Forger({"fulfillment_url": {"a": 1}, "summary": [], "merchant": 5})).pay(
-            pay_uri(shop, shop.order())
-        )
+        purse.through(Forger({"fulfillment_url": {"a": 1}, "merchant": 5})).pay(pay_uri(shop, shop.order()))
+
+
+def test_another_contract_for_an_order_that_is_paid(shop: Shop, purse: PurseFile) -> None:
+    """A merchant that changes a contract which coins were sent for changes nothing in the books."""
+    paid, unconfirmed = pay_uri(shop, shop.order()), pay_uri(shop, shop.order())
+    purse.pay(paid)
+    with pytest.raises(WalletError):
+        purse.through(Troubled("pay", 3, failing(503), after=True)).pay(unconfirmed)
+    books = purse.purchases, purse.balances
+    for uri in (paid, unconfirmed):
+        with pytest.raises(WalletError, match=r"has another contract now for order .* which this wallet has paid for"):
+            purse.through(Forger({"amount": "KUDOS:1"})).claim(uri)
+    assert (purse.purchases, purse.balances) == books
+    assert [purse.pay(uri).how for uri in (paid, unconfirmed)] == ["proved", "paid"]
+    assert amounts(purse.balances[0])[1] == "KUDOS:10"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "complaint"),
+    [
+        ({}, b" " * (4 * 2**20 + 1), "longer than 4194304 bytes"),
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"{}"), "compressed"),
+    ],
+)
+def test_answers_without_an_end(purse: PurseFile, headers: dict[str, str], body: bytes, complaint: str) -> None:
+    """The wallet reads 4 MiB of an answer and no more, and nothing that could be longer than it looks."""
+
+    class Flood(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            # The wallet goes before the end.
+            with suppress(ConnectionError):
+                self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Flood) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with pytest.raises(WalletError, match=complaint):
+            purse.pay(f"http://127.0.0.1:{server.server_port}/")
+        server.shutdown()
+        thread.join(timeout=10)

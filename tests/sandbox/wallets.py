@@ -67,9 +67,9 @@ class PurseFile:
         """Leave the purse as a wallet that was killed between the merchant's answer and its note of it."""
         opened, connection = open_purse(self.path)
         with closing(connection):
-            known = opened.find(shop.url, made["order_id"])
-            assert known
-            opened.forget_payment(known)
+            assert opened.find(shop.url, made["order_id"])
+            change = "UPDATE purchases SET signature = NULL, paid_at = NULL WHERE order_id = ?"
+            connection.execute(change, (made["order_id"],))
 
     def _use(self, action: Callable[[Wallet], Any]) -> Any:
         opened, connection = open_purse(self.path)

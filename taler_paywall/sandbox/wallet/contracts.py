@@ -12,10 +12,10 @@ from typing import Any, Final
 from taler_paywall import contract, crockford
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
-from taler_paywall.sandbox.wallet.merchants import WalletError
-from taler_paywall.sandbox.wallet.purchase import CoinRefund, Purchase, total
+from taler_paywall.sandbox.wallet.errors import WalletError
+from taler_paywall.sandbox.wallet.purchase import CoinRefund, Purchase, RefundState, total, units
 from taler_paywall.taler_uri import PayUri
-from taler_paywall.timestamp import decode_timestamp
+from taler_paywall.timestamp import decode_duration, decode_timestamp
 
 #: Purpose of a coin's signature on what it pays for.
 _WALLET_COIN_DEPOSIT: Final = 1201
@@ -27,12 +27,10 @@ class Price:
 
     Args:
         choice_index: of a contract with choices (merchant API, OrderChoice).
-        exchange_url: whose money is taken.
     """
 
     amount: Amount
     choice_index: int | None
-    exchange_url: str
 
 
 def checked_contract(claimed: Mapping[str, Any], offer: PayUri, nonce: str) -> tuple[dict[str, Any], str]:
@@ -53,6 +51,8 @@ def checked_contract(claimed: Mapping[str, Any], offer: PayUri, nonce: str) -> t
         raise WalletError("the contract is of another order than the pay URI")
     if terms.get("nonce") != nonce:
         raise WalletError("the contract is for another wallet")
+    if not isinstance(terms.get("summary"), str):
+        raise WalletError("the contract does not say what is sold")
     return terms, verified_hash(terms, contract.MERCHANT_CONTRACT, claimed.get("sig"))
 
 
@@ -86,7 +86,7 @@ def price_of(terms: Mapping[str, Any], choice: int | None) -> Price:
     if version == 0:
         if choice is not None:
             raise WalletError("this contract offers no choices")
-        return Price(_amount(terms), None, _exchange_url(terms))
+        return Price(_amount(terms), None)
     if version != 1:
         raise WalletError("this contract is of a version that the wallet does not know")
     choices = terms.get("choices")
@@ -99,7 +99,7 @@ def price_of(terms: Mapping[str, Any], choice: int | None) -> Price:
         raise WalletError(f"the contract has no choice {index}, only 0 to {len(choices) - 1}")
     if choices[index].get("inputs"):
         raise WalletError(f"choice {index} wants tokens, and this wallet has money only")
-    return Price(_amount(choices[index]), index, _exchange_url(terms))
+    return Price(_amount(choices[index]), index)
 
 
 def _amount(offer: Mapping[str, Any]) -> Amount:
@@ -113,7 +113,12 @@ def _amount(offer: Mapping[str, Any]) -> Amount:
     return amount
 
 
-def _exchange_url(terms: Mapping[str, Any]) -> str:
+def exchange_url_of(terms: Mapping[str, Any]) -> str:
+    """Return whose money a contract takes.
+
+    Raises:
+        WalletError: it does not say so.
+    """
     try:
         return _text(terms["exchanges"][0]["url"])
     except (CodecError, KeyError, IndexError, TypeError) as error:
@@ -132,6 +137,19 @@ def refuse_expired(terms: Mapping[str, Any], now: float) -> None:
         raise WalletError(f"the contract does not say until when it can be paid: {error}") from error
     if deadline <= now:
         raise WalletError("this offer has expired; go back to the shop for a new one")
+
+
+def announced_refund(terms: Mapping[str, Any]) -> int | None:
+    """Return for how many seconds after payment a refund may come by itself, None if it will not (auto_refund).
+
+    Raises:
+        WalletError: it is malformed.
+    """
+    announced = terms.get("auto_refund")
+    try:
+        return None if announced is None else decode_duration(announced) // 1_000_000
+    except CodecError as error:
+        raise WalletError(f"auto_refund of the contract is malformed: {error}") from error
 
 
 def coins_for(purchase: Purchase, exchange_url: str) -> list[dict[str, Any]]:
@@ -172,10 +190,11 @@ def checked_refunds(answer: Mapping[str, Any], purchase: Purchase, paid: Amount)
         refunds = [_refund(item, coin_pub) for item in _filled_list(answer.get("refunds"))]
     except CodecError as error:
         raise WalletError(f"the merchant's refund is malformed: {error}") from error
-    known = {refund.rtransaction_id: refund for refund in (*refunds, *purchase.refunds)}
+    collected = (refund for refund in purchase.refunds if refund.state == "collected")
+    known = {refund.rtransaction_id: refund for refund in (*purchase.refunds, *refunds, *collected)}
     if any(refund.amount.currency != paid.currency for refund in refunds):
         raise WalletError(f"the refund is in another currency than {paid.currency}")
-    if total(paid.currency, (refund.amount for refund in known.values())) > paid:
+    if total(paid.currency, (refund.amount for refund in known.values())) > units(paid):
         raise WalletError("the refund is more than was paid")
     return refunds
 
@@ -194,12 +213,9 @@ def _refund(item: object, coin_pub: str) -> CoinRefund:
     if kind == "success":
         crockford.decode(_text(item.get("exchange_sig")), 64)
         crockford.decode(_text(item.get("exchange_pub")), 32)
-    return CoinRefund(number, Amount.parse(item.get("refund_amount")), gone=kind == "failure")
-
-
-def web_url(value: object) -> str | None:
-    """Return an address of the web, None for anything else."""
-    return value if isinstance(value, str) and value.startswith(("http://", "https://")) else None
+    # Other failures of the exchange pass.
+    failed: RefundState = "gone" if status == HTTPStatus.GONE else "pending"
+    return CoinRefund(number, Amount.parse(item.get("refund_amount")), "collected" if kind == "success" else failed)
 
 
 def _text(value: object) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -13,52 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from taler_paywall.amount import MAX_VALUE, Amount
-from taler_paywall.errors import TalerPaywallError
-from taler_paywall.sandbox.wallet.purchase import Balance, CoinRefund, Purchase, total
+from taler_paywall.sandbox.wallet.errors import PurseError, WalletError
+from taler_paywall.sandbox.wallet.purchase import Balance, CoinRefund, Purchase, shown, total, units
+from taler_paywall.sandbox.wallet.tables import REFUNDS, SCHEMA, purchase_of, recognise
 
 __all__ = ["Balance", "CoinRefund", "Purchase", "Purse", "PurseError", "open_purse"]
 
-# "TalW": tells a wallet's file from any other SQLite database.
-_APPLICATION_ID: Final = 0x54616C57
-#: Of the tables as they are now; files of another version are refused.
-_VERSION: Final = 1
 #: Play money is withdrawn in multiples of this, in units of the currency.
 _STEP: Final = 100
-
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS purchases (
-    serial INTEGER PRIMARY KEY AUTOINCREMENT,
-    owner TEXT NOT NULL,
-    merchant_base_url TEXT NOT NULL,
-    order_id TEXT NOT NULL,
-    nonce_seed BLOB NOT NULL,
-    contract_terms TEXT,
-    fulfillment_url TEXT,
-    h_contract TEXT,
-    claimed_at INTEGER,
-    amount TEXT,
-    choice_index INTEGER,
-    signature TEXT,
-    session_id TEXT,
-    paid_at INTEGER,
-    UNIQUE (owner, merchant_base_url, order_id)
-) STRICT;
-CREATE TABLE IF NOT EXISTS purchase_refunds (
-    purchase INTEGER NOT NULL REFERENCES purchases (serial),
-    rtransaction_id INTEGER NOT NULL,
-    amount TEXT NOT NULL,
-    gone INTEGER NOT NULL,
-    PRIMARY KEY (purchase, rtransaction_id)
-) STRICT;
-CREATE TABLE IF NOT EXISTS withdrawals (owner TEXT NOT NULL, amount TEXT NOT NULL) STRICT
-"""
-_REFUNDS: Final = """(
-    SELECT json_group_array(json_array(rtransaction_id, amount, gone)) FROM purchase_refunds WHERE purchase = serial
-)"""
-
-
-class PurseError(TalerPaywallError):
-    """The wallet's file cannot be used; the message says why."""
+_COLLECTED: Final = (
+    "SELECT r.amount FROM purchase_refunds r JOIN purchases ON purchase = serial WHERE state = 'collected'"
+)
 
 
 class Purse:
@@ -75,11 +41,11 @@ class Purse:
         self._owner = owner
         self._now = now
         connection.row_factory = sqlite3.Row
-        for statement in _SCHEMA.split(";"):
+        for statement in SCHEMA.split(";"):
             connection.execute(statement)
 
     def find(self, merchant_base_url: str, order_id: str) -> Purchase | None:
-        """Return what is known of an order."""
+        """Return the newest that is known of an order."""
         known = self._select("merchant_base_url = ? AND order_id = ?", merchant_base_url, order_id)
         return known[0] if known else None
 
@@ -88,8 +54,8 @@ class Purse:
         return self._select("contract_terms IS NOT NULL")
 
     def bought(self, merchant_base_url: str, fulfillment_url: str) -> list[Purchase]:
-        """Return the paid purchases of a merchant with this fulfillment URL, newest first."""
-        condition = "merchant_base_url = ? AND fulfillment_url = ? AND signature IS NOT NULL"
+        """Return what coins were sent for to a merchant with this fulfillment URL, newest first."""
+        condition = "merchant_base_url = ? AND fulfillment_url = ? AND amount IS NOT NULL"
         return self._select(condition, merchant_base_url, fulfillment_url)
 
     def balances(self) -> list[Balance]:
@@ -97,40 +63,48 @@ class Purse:
         mine = (
             "SELECT amount FROM withdrawals WHERE owner = ?",
             "SELECT amount FROM purchases WHERE owner = ? AND amount IS NOT NULL",
-            "SELECT r.amount FROM purchase_refunds r JOIN purchases ON purchase = serial WHERE owner = ? AND NOT gone",
+            f"{_COLLECTED} AND owner = ?",
         )
         flows = [[Amount.parse(row[0]) for row in self._execute(sql, self._owner)] for sql in mine]
         currencies = sorted({amount.currency for flow in flows for amount in flow})
-        return [Balance(*(total(currency, flow) for flow in flows)) for currency in currencies]
+        return [Balance(currency, *(total(currency, flow) for flow in flows)) for currency in currencies]
 
     def begin(self, merchant_base_url: str, order_id: str, nonce_seed: bytes | None = None) -> Purchase:
         """Return the purchase of an order, begun with this or a fresh nonce if it is new."""
-        self._execute(
-            "INSERT OR IGNORE INTO purchases (owner, merchant_base_url, order_id, nonce_seed) VALUES (?, ?, ?, ?)",
-            *(self._owner, merchant_base_url, order_id, nonce_seed or secrets.token_bytes(32)),
-        )
-        return self._select("merchant_base_url = ? AND order_id = ?", merchant_base_url, order_id)[0]
+        with self._transaction():
+            known = self.find(merchant_base_url, order_id)
+            return known or self._insert(merchant_base_url, order_id, nonce_seed or secrets.token_bytes(32))
 
     def note_contract(
         self, purchase: Purchase, contract_terms: dict[str, Any], h_contract: str, fulfillment_url: str | None
     ) -> Purchase:
         """Remember what an order turned out to be when it was claimed.
 
-        A known order with another contract belongs to a merchant that has forgotten everything; so does the wallet.
+        A lost one with another contract belongs to a merchant that has forgotten everything: it is bought anew, and
+        what was spent in vain stays in the books.
+
+        Raises:
+            WalletError: coins were sent for another contract of this order.
         """
         with self._transaction():
-            known = self._again(purchase)
-            if known.h_contract != h_contract:
-                self._execute("DELETE FROM purchase_refunds WHERE purchase = ?", purchase.serial)
-                self._update(
-                    purchase,
-                    "contract_terms = ?, fulfillment_url = ?, h_contract = ?, claimed_at = ?, amount = NULL,"
-                    " choice_index = NULL, signature = NULL, session_id = NULL, paid_at = NULL",
-                    *(json.dumps(contract_terms), fulfillment_url, h_contract, int(self._now())),
+            known = self._newest(purchase)
+            if known.h_contract == h_contract:
+                return known
+            if known.status not in ("claimed", "lost"):
+                raise WalletError(
+                    f"the merchant has another contract now for order {known.order_id}, which this wallet has paid"
+                    " for: a merchant that was set up anew wants a wallet with a new file"
                 )
-        return self._again(purchase)
+            if known.is_lost:
+                known = self._insert(known.merchant_base_url, known.order_id, known.nonce_seed)
+            self._update(
+                known,
+                "contract_terms = ?, fulfillment_url = ?, h_contract = ?, claimed_at = ?",
+                *(json.dumps(contract_terms), fulfillment_url, h_contract, int(self._now())),
+            )
+        return self._again(known)
 
-    def begin_payment(self, purchase: Purchase, amount: Amount, choice_index: int | None) -> Purchase:
+    def begin_payment(self, purchase: Purchase, amount: Amount, choice_index: int | None, session_id: str) -> Purchase:
         """Set the price of a purchase aside before coins are sent, and withdraw what is missing.
 
         Returns:
@@ -139,20 +113,28 @@ class Purse:
         with self._transaction():
             if self._again(purchase).amount is None:
                 self._withdraw_for(amount)
-                self._update(purchase, "amount = ?, choice_index = ?", str(amount), choice_index)
+                change = "amount = ?, choice_index = ?, session_id = ?, attempts = 0"
+                self._update(purchase, change, str(amount), choice_index, session_id)
         return self._again(purchase)
 
+    def note_attempt(self, purchase: Purchase) -> None:
+        """Remember that coins are about to be sent: whatever happens then, the merchant may have them."""
+        self._update(purchase, "attempts = attempts + 1")
+
     def cancel_payment(self, purchase: Purchase) -> None:
-        """Take the price back, because the merchant did not take the coins."""
+        """Take the price back, because the merchant did not take the coins; not if it may have before."""
         # Another process may hold the receipt by now.
-        sql = "UPDATE purchases SET amount = NULL, choice_index = NULL WHERE serial = ? AND signature IS NULL"
+        sql = (
+            "UPDATE purchases SET amount = NULL, choice_index = NULL, session_id = NULL"
+            " WHERE serial = ? AND signature IS NULL AND attempts = 1"
+        )
         self._execute(sql, purchase.serial)
 
     def note_payment(self, purchase: Purchase, signature: str, session_id: str) -> Purchase:
         """Remember the merchant's receipt for a payment that was begun."""
         self._update(
             purchase,
-            "amount = ?, choice_index = ?, signature = ?, session_id = ?, paid_at = ?",
+            "amount = ?, choice_index = ?, signature = ?, is_lost = 0, session_id = ?, paid_at = ?",
             *(str(purchase.amount), purchase.choice_index, signature, session_id, int(self._now())),
         )
         return self._again(purchase)
@@ -162,32 +144,44 @@ class Purse:
         self._update(purchase, "session_id = ?", session_id)
         return self._again(purchase)
 
-    def forget_payment(self, purchase: Purchase) -> None:
-        """Forget a receipt that the merchant does not accept any more; the money stays spent."""
-        self._update(purchase, "signature = NULL, session_id = NULL, paid_at = NULL")
+    def note_loss(self, purchase: Purchase) -> None:
+        """Remember that the merchant refuses its own receipt; the money stays spent."""
+        self._update(purchase, "is_lost = 1")
 
     def note_refunds(self, purchase: Purchase, refunds: Iterable[CoinRefund]) -> Purchase:
-        """Remember refunds; those that are known already count once."""
+        """Remember refunds; what was collected stays so, and counts once."""
         with self._transaction():
             for refund in refunds:
                 self._execute(
-                    "INSERT OR IGNORE INTO purchase_refunds VALUES (?, ?, ?, ?)",
-                    *(purchase.serial, refund.rtransaction_id, str(refund.amount), refund.gone),
+                    "INSERT INTO purchase_refunds VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE"
+                    " SET amount = excluded.amount, state = excluded.state WHERE state <> 'collected'",
+                    *(purchase.serial, refund.rtransaction_id, str(refund.amount), refund.state),
                 )
         return self._again(purchase)
 
     def _withdraw_for(self, amount: Amount) -> None:
-        available = [one.available for one in self.balances() if one.withdrawn.currency == amount.currency]
-        missing, _ = amount.subtract(available[0] if available else Amount.zero(amount.currency))
-        if not missing.is_zero:
-            self._execute("INSERT INTO withdrawals VALUES (?, ?)", self._owner, str(_in_steps(missing)))
+        available = sum(one.units_available for one in self.balances() if one.currency == amount.currency)
+        missing = units(amount) - available
+        if missing > 0:
+            withdrawn = _in_steps(shown(amount.currency, missing))
+            self._execute("INSERT INTO withdrawals VALUES (?, ?)", self._owner, str(withdrawn))
+
+    def _insert(self, merchant_base_url: str, order_id: str, nonce_seed: bytes) -> Purchase:
+        self._execute(
+            "INSERT INTO purchases (owner, merchant_base_url, order_id, nonce_seed) VALUES (?, ?, ?, ?)",
+            *(self._owner, merchant_base_url, order_id, nonce_seed),
+        )
+        return self._select("serial = last_insert_rowid()")[0]
+
+    def _newest(self, purchase: Purchase) -> Purchase:
+        return self.find(purchase.merchant_base_url, purchase.order_id) or purchase
 
     def _again(self, purchase: Purchase) -> Purchase:
         return self._select("serial = ?", purchase.serial)[0]
 
     def _select(self, condition: str, *values: Any) -> list[Purchase]:
-        sql = f"SELECT *, {_REFUNDS} AS refunds FROM purchases WHERE owner = ? AND {condition} ORDER BY serial DESC"  # noqa: S608 - constants
-        return [_purchase(row) for row in self._execute(sql, self._owner, *values)]
+        sql = f"SELECT *, {REFUNDS} AS refunds FROM purchases WHERE owner = ? AND {condition} ORDER BY serial DESC"  # noqa: S608 - constants
+        return [purchase_of(row) for row in self._execute(sql, self._owner, *values)]
 
     def _update(self, purchase: Purchase, change: str, *values: Any) -> None:
         self._execute(f"UPDATE purchases SET {change} WHERE serial = ?", *values, purchase.serial)  # noqa: S608 - constants
@@ -200,10 +194,11 @@ class Purse:
         self._execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
-            self._execute("ROLLBACK")
-            raise
-        self._execute("COMMIT")
+            self._execute("COMMIT")
+        finally:
+            # After some errors, such as a full disk, SQLite has rolled it back by itself.
+            if self._connection.in_transaction:
+                self._execute("ROLLBACK")
 
 
 def open_purse(path: Path) -> tuple[Purse, sqlite3.Connection]:
@@ -224,41 +219,27 @@ def open_purse(path: Path) -> tuple[Purse, sqlite3.Connection]:
     try:
         # One step for all processes that meet a new file at the same time.
         connection.execute("BEGIN IMMEDIATE")
-        _recognise(connection, path)
+        recognise(connection, path)
+        _keep_private(path)
         purse = Purse(connection, "owner of the file")
         connection.execute("COMMIT")
     except PurseError:
         connection.close()
         raise
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         connection.close()
         raise PurseError(f"the wallet's file {path} cannot be used: {error}") from error
     return purse, connection
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse a file that is not a wallet's; mark one that is empty."""
-    tables, application, version = (
-        connection.execute(sql).fetchone()[0]
-        for sql in ("SELECT count(*) FROM sqlite_schema", "PRAGMA application_id", "PRAGMA user_version")
-    )
-    if tables and (application, version) != (_APPLICATION_ID, _VERSION):
-        raise PurseError(f"{path} was made by another version of the wallet, or by something else: use another file")
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {_VERSION}")
+def _keep_private(path: Path) -> None:
+    """Take from others what they may do with a file that holds private keys."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        path.chmod(mode & 0o700)
 
 
 def _in_steps(missing: Amount) -> Amount:
     """Round an amount up to what is withdrawn for it."""
     value = -(-(missing.value + bool(missing.fraction)) // _STEP) * _STEP
     return Amount(missing.currency, value, 0) if value <= MAX_VALUE else missing
-
-
-def _purchase(row: sqlite3.Row) -> Purchase:
-    columns = {name: row[name] for name in row.keys() if name not in ("owner", "fulfillment_url")}  # noqa: SIM118 - not a mapping
-    terms, amount = row["contract_terms"], row["amount"]
-    refunds = sorted((number, Amount.parse(text), bool(gone)) for number, text, gone in json.loads(row["refunds"]))
-    columns["contract_terms"] = None if terms is None else json.loads(terms)
-    columns["amount"] = None if amount is None else Amount.parse(amount)
-    columns["refunds"] = tuple(CoinRefund(*refund) for refund in refunds)
-    return Purchase(**columns)
