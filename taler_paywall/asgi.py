@@ -74,6 +74,10 @@ class PaywallMiddleware:
         paid_scope = {**scope, "taler_paywall": answer.payment}
         return await self.app(paid_scope, receive, _granting(send, answer))
 
+    async def aclose(self) -> None:
+        """Close the connections to the backend; only needed where no server runs the lifespan, once per event loop."""
+        await self._backend.aclose()
+
     async def _answer(self, paywall: Paywall, request: Request, receive: Receive) -> Granted | Response | None:
         """Run one request through the flow; whatever breaks in it, nothing is given away."""
         try:
@@ -107,7 +111,7 @@ class PaywallMiddleware:
 
         async def closing(message: Message) -> None:
             if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
-                await self._backend.aclose()
+                await self.aclose()
             await send(message)
 
         return closing

@@ -78,9 +78,13 @@ class LocalSandbox:
     def _join_or_start(self) -> SandboxSecret:
         state_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
         with _exclusive(secret_path(self._port).with_suffix(".lock")):
-            # One that somebody else started and ended is theirs to start again, with the state that they kept.
-            joined = self._known is not None and self._child is None
-            if not joined and not _listens(self._port):
+            if not _listens(self._port):
+                if self._known is not None and self._child is None:
+                    # One that somebody else started is theirs to start again, with the state that they kept.
+                    raise BackendUnreachable(
+                        f"the sandbox at port {self._port}, which this site had joined, has ended; start it again "
+                        f"(taler-paywall sandbox --port {self._port}), or restart this site, which then starts its own"
+                    )
                 return self._start()
             known = SandboxSecret.read(secret_path(self._port))
         if not _proves(self._port, known):

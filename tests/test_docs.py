@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from taler_paywall.testing.wallet import TalerWallet
 
 ROOT = Path(__file__).parents[1]
 #: How a block begins that is a file of an example.
-FILE = "# file: "
+FILE = re.compile(r"(?:#!.+\n)?# file: (.+)\n")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
@@ -37,16 +39,19 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 def programs() -> list[tuple[str, str]]:
     """Return every Python block that is not a file of an example."""
-    return [(name, code) for name, code in blocks("python") if not code.startswith(FILE)]
+    return [(name, code) for name, code in blocks("python") if not FILE.match(code)]
 
 
 def write_files(document: str, language: str, directory: Path) -> list[Path]:
     """Write the files that a document shows, which begin with their names."""
     files = []
     for block, code in blocks(language):
-        if block.startswith(f"{document}-") and code.startswith(FILE):
-            files.append(directory / code.partition("\n")[0].removeprefix(FILE))
-            files[-1].write_text(code)
+        if block.startswith(f"{document}-") and (found := FILE.match(code)):
+            files.append(directory / found[1])
+            # What is shown in parts is added up.
+            with files[-1].open("a") as file:
+                file.write(code)
+            files[-1].chmod(0o755)
     return files
 
 
@@ -64,22 +69,69 @@ def test_the_example_of_tests_passes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_example_of_a_script_passes(tmp_path: Path) -> None:
-    """The script in docs/testing.md starts the site and the sandbox, and finds what it expects."""
-    write_files("testing.md", "python", tmp_path)
-    [script] = write_files("testing.md", "bash", tmp_path)
-    done = run("bash", "-eux", str(script), cwd=tmp_path)
+def test_the_example_of_a_script_passes(script: Path) -> None:
+    """The script in docs/testing.md starts the site and the sandbox, finds what it expects, and leaves no files."""
+    before = set(script.parent.iterdir())
+    done = run(str(script), cwd=script.parent)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert {file.name for file in set(script.parent.iterdir()) - before} <= {"__pycache__", ".local"}
 
 
-def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of a site's owner, in the environment that has taler_paywall."""
+@pytest.mark.parametrize(
+    ("right", "wrong", "complaint"),
+    [
+        ("expect 402", "expect 404", "status 402 instead of 404"),
+        ("expect 503", "expect 402", "status 503 instead of 402"),
+        ("All about bees", "All about wasps", ""),
+        ("fault/unavailable", "fault/nonsense", "404"),
+        ("sandbox --port 0", "sandbox --prot 0", "No such option"),
+        ("newsstand:create_app", "newsstand:nothing", "nothing"),
+    ],
+)
+def test_the_example_of_a_script_fails(right: str, wrong: str, complaint: str, script: Path) -> None:
+    """The script in docs/testing.md notices what is wrong, says it, and ends what it has started."""
+    assert script.read_text().count(right) == 1
+    script.write_text(script.read_text().replace(right, wrong))
+    done = run(str(script), cwd=script.parent)
+    assert (done.returncode != 0, complaint in done.stderr) == (True, True), done.stdout + done.stderr
+
+
+def test_the_example_of_a_script_tests_no_stranger(script: Path) -> None:
+    """The script in docs/testing.md does not take whoever has the port for the site."""
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        done = run(str(script), cwd=script.parent, port=stranger.getsockname()[1])
+        stranger.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+    assert (done.returncode != 0, "address already in use" in done.stderr) == (True, True), done.stdout + done.stderr
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """Write the files of docs/testing.md, and return the script among them."""
+    write_files("testing.md", "python", tmp_path)
+    [written] = write_files("testing.md", "bash", tmp_path)
+    return written
+
+
+def run(*command: str, cwd: Path, port: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run a command of a site's owner, in the environment that has taler_paywall; it must leave no process behind."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port = port or probe.getsockname()[1]
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": str(cwd), "TMPDIR": str(cwd), "PORT": str(port)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environ, timeout=300)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env=environ, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=120)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+                pytest.fail("processes were left behind")
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def commands() -> list[str]:

@@ -6,7 +6,7 @@ fixtures themselves. docs/testing.md explains them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def taler_sandbox_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+def taler_sandbox_options() -> Sequence[str]:
+    """Return options of the command ``taler-paywall sandbox``, none by default; to be overridden in a conftest.py."""
+    return ()
+
+
+@pytest.fixture(scope="session")
+def taler_sandbox_process(
+    tmp_path_factory: pytest.TempPathFactory, taler_sandbox_options: Sequence[str]
+) -> Iterator[SandboxProcess]:
     """Run the sandbox of the test run; use it only where a fixture lives longer than a test."""
     from taler_paywall.testing.process import SandboxProcess
 
-    with SandboxProcess(tmp_path_factory.mktemp("taler-sandbox")) as process:
+    with SandboxProcess(tmp_path_factory.mktemp("taler-sandbox"), *taler_sandbox_options) as process:
         yield process
 
 

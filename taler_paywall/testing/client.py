@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,7 +14,7 @@ import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from uvicorn.lifespan.on import LifespanOn
 
-from taler_paywall.asgi import ASGIApp, Receive, Scope, Send
+from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.errors import TalerPaywallError
 from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.testing.wallet import TalerWallet
@@ -28,14 +30,18 @@ BROWSER: Final = {
 }
 #: What programs send.
 PROGRAM: Final = {"User-Agent": "taler_paywall.testing", "Accept": "application/json"}
+#: The form of the paywall's pages whose button makes a new order.
+_BUY_FORM: Final = re.compile(r'<form method="post" action="([^"]+/reorder)">')
 
 
 class SiteError(TalerPaywallError):
-    """The site under test did not start; the message says what is known."""
+    """The site under test did not start, or leads away; the message says what is known."""
 
 
 class PaywalledClient(httpx.Client):
     """A reader's browser, with cookies, that stops at redirects; or a program.
+
+    Whatever it is asked for, it asks the site; `SiteError` is raised for addresses that are not the site's.
 
     Args:
         transport: the way to the site.
@@ -54,23 +60,30 @@ class PaywalledClient(httpx.Client):
         wallet: TalerWallet,
         headers: dict[str, str],
     ) -> None:
-        super().__init__(transport=transport, base_url=public_url, headers=headers)
+        # Every request on its way passes the hook, those that follow redirects too.
+        hooks = {"request": [self._require_own]}
+        super().__init__(transport=transport, base_url=public_url, headers=headers, event_hooks=hooks)
         self.wallet = wallet
         self._backend = backend
 
     def buy(self, path: str, *, method: str = "GET", **request: Any) -> httpx.Response:
         """Ask, pay where the site says, come back, and return the answer to who has paid.
 
+        Where the site says that the payment was refunded or does not fit, a browser presses the button to buy again.
+
         Args:
-            path: of something that is not paid yet.
+            path: of something that is not paid, or not any more.
             method: of the request.
             request: further keywords of `httpx.Client.request`.
 
         Raises:
             AssertionError: the site did not ask for a payment.
+            SiteError: it leads to another host.
             WalletError: the payment failed.
         """
         asked = self.request(method, path, **request)
+        if asked.status_code == HTTPStatus.PAYMENT_REQUIRED and (form := _BUY_FORM.search(asked.text)):
+            asked = self._press(form[1], asked.request)
         if asked.headers.get("location", "").startswith(self._backend):
             bought = self.wallet.pay(asked.headers["location"])
             return self.get(bought.fulfillment_url or path, follow_redirects=True)
@@ -78,6 +91,19 @@ class PaywalledClient(httpx.Client):
             raise AssertionError(f"{method} {path} asked for no payment: {asked.status_code}\n{asked.text}")
         self.wallet.pay(asked.headers["taler"])
         return self.request(method, path, **request)
+
+    def _press(self, action: str, shown: httpx.Request) -> httpx.Response:
+        """Send the form of the page that a request was answered with."""
+        fields = {"page": shown.url.raw_path.decode(), "method": shown.method}
+        return self.post(action, data=fields, headers={"Sec-Fetch-Site": "same-origin"})
+
+    def _require_own(self, request: httpx.Request) -> None:
+        own = self.base_url
+        if (request.url.scheme, request.url.netloc) != (own.scheme, own.netloc):
+            raise SiteError(
+                f"{request.url} is not at {own}, where the site under test is; if the site has another address, "
+                "say so: paywalled_client(app, public_url=...)"
+            )
 
 
 class OpenClient:
@@ -138,7 +164,7 @@ def _serving(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
     """Run an ASGI application in an event loop of its own, its lifespan included, and give the way to it.
 
     Args:
-        app: one that knows no lifespan is served without, as uvicorn does.
+        app: one that knows no lifespan is served without, as uvicorn does; its paywall is closed even so.
 
     Raises:
         SiteError: the start-up failed.
@@ -156,6 +182,8 @@ def _serving(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
             yield _Transport(portal, with_state)
         finally:
             portal.call(lifespan.shutdown)
+            if isinstance(app, PaywallMiddleware):
+                portal.call(app.aclose)
 
 
 class _Transport(httpx.BaseTransport):

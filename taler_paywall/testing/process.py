@@ -28,7 +28,7 @@ class SandboxProcess:
 
     Args:
         directory: for its log and what else it writes.
-        options: of the command ``taler-paywall sandbox``, besides those it has anyway.
+        options: of the command ``taler-paywall sandbox``, besides ``--port``, ``--token`` and ``--control``.
 
     Raises:
         SandboxError: it does not start.

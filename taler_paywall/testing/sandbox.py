@@ -39,7 +39,7 @@ class TalerSandbox:
         owner = {"Authorization": f"Bearer {process.token}"}
         self._merchant = httpx.Client(base_url=process.url, headers=owner, trust_env=False, timeout=_TIMEOUT)
         self.reset()
-        newest = _body(self._merchant.get("private/orders", params={"limit": -1}))["orders"]
+        newest = self._list(-1)
         self._earlier: int = newest[0]["row_id"] if newest else 0
 
     def __enter__(self) -> Self:
@@ -90,7 +90,9 @@ class TalerSandbox:
     def fault(
         self, name: str, *, times: int | None = None, only: str | None = None, method: str | None = None
     ) -> Iterator[None]:
-        """Switch a fault on, in place of any other, until the end of the block.
+        """Switch a fault on until the end of the block.
+
+        One at a time: where one is on already, `SandboxError` is raised.
 
         Args:
             name: see docs/testing.md.
@@ -98,6 +100,8 @@ class TalerSandbox:
             only: hit only paths that contain this, such as ``private/orders`` or ``/pay``.
             method: hit only requests with this method.
         """
+        if (active := self.state["fault"]) is not None:
+            raise SandboxError(f"the fault {active['name']} is on already; there is one at a time")
         limits = {"times": times, "only": only, "method": method}
         query = {limit: value for limit, value in limits.items() if value is not None}
         _body(self._control.put(f"fault/{name}", params=query))
@@ -108,16 +112,17 @@ class TalerSandbox:
 
     @contextmanager
     def clock_shift(self, by: float | timedelta) -> Iterator[None]:
-        """Let the sandbox's clock, not the site's, be ahead until the end of the block.
+        """Let the sandbox's clock, not the site's, be ahead until the end of the block, then as it was before.
 
         Args:
             by: in whole seconds; negative if it is to be behind.
         """
+        before = self.state["clock_shift"]
         self._shift_clock(int(by.total_seconds() if isinstance(by, timedelta) else by))
         try:
             yield
         finally:
-            self._shift_clock(0)
+            self._shift_clock(before)
 
     def claim(self, order_id: str) -> None:
         """Let a stranger's wallet claim an order."""
@@ -150,12 +155,18 @@ class TalerSandbox:
     def orders(self) -> list[Mapping[str, Any]]:
         """List the orders that were made since the test began, oldest first (merchant API, GET private/orders)."""
         found: list[Mapping[str, Any]] = []
-        while page := self._orders_after(found[-1]["row_id"] if found else self._earlier):
+        last = self._earlier
+        # A backend that does not know where to begin would begin again and again.
+        while page := [order for order in self._list(PAGE, last) if order["row_id"] > last]:
             found += page
+            last = page[-1]["row_id"]
         return found
 
-    def _orders_after(self, row_id: int) -> list[Mapping[str, Any]]:
-        query = {"limit": PAGE, "offset": row_id}
+    def _list(self, limit: int, offset: int | None = None) -> list[Mapping[str, Any]]:
+        # Under today's names and those of backends of 2022.
+        query = {"limit": limit, "delta": limit}
+        if offset is not None:
+            query |= {"offset": offset, "start": offset}
         orders: list[Mapping[str, Any]] = _body(self._merchant.get("private/orders", params=query))["orders"]
         return orders
 

@@ -104,6 +104,27 @@ def test_a_fault_ends_with_its_block(taler_sandbox: TalerSandbox, reader: Paywal
     assert reader.get("/articles/bees").status_code == 302
 
 
+def test_one_fault_at_a_time(taler_sandbox: TalerSandbox, reader: PaywalledClient) -> None:
+    """A block inside another cannot switch the outer fault off unnoticed: it is refused."""
+    with taler_sandbox.fault("error-json", times=1):
+        with pytest.raises(SandboxError, match="error-json is on already"), taler_sandbox.fault("refuse"):
+            raise AssertionError
+        assert reader.get("/articles/bees").status_code == 503
+        with pytest.raises(SandboxError, match="error-json is on already"), taler_sandbox.fault("refuse"):
+            raise AssertionError
+    with taler_sandbox.fault("refuse"):
+        assert reader.get("/articles/bees").status_code == 503
+
+
+def test_clocks_within_clocks(taler_sandbox: TalerSandbox) -> None:
+    """Whoever shifts the clock leaves it as it was found."""
+    with taler_sandbox.clock_shift(60):
+        with taler_sandbox.clock_shift(timedelta(hours=1)):
+            assert taler_sandbox.state["clock_shift"] == 3600
+        assert taler_sandbox.state["clock_shift"] == 60
+    assert taler_sandbox.state["clock_shift"] == 0
+
+
 def test_the_payment_itself_can_fail(reader: PaywalledClient, taler_sandbox: TalerSandbox) -> None:
     """The wallet is told what happened, and the page stays closed."""
     with taler_sandbox.fault("error-json", only="/pay"), pytest.raises(WalletError, match="500"):
@@ -135,3 +156,6 @@ def test_unknown_faults_are_refused(taler_sandbox: TalerSandbox) -> None:
     """A misspelt fault is an error, and none is switched on."""
     with pytest.raises(SandboxError, match="404"), taler_sandbox.fault("nonsense"):
         pass
+    with pytest.raises(SandboxError, match=r"400 .*must be one of"), taler_sandbox.fault("hang", method="PSOT"):
+        pass
+    assert taler_sandbox.state["fault"] is None

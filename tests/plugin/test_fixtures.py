@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from taler_paywall.asgi import PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.testing.client import OpenClient, PaywalledClient, SiteError
@@ -48,6 +48,45 @@ def test_what_is_free_cannot_be_bought(reader: PaywalledClient) -> None:
     """A test that means to buy and is not asked to pay fails, and says what came instead."""
     with pytest.raises(AssertionError, match="GET / asked for no payment: 200\nfront"):
         reader.buy("/")
+
+
+def test_buying_again_after_a_refund(reader: PaywalledClient, taler_sandbox: TalerSandbox) -> None:
+    """A browser presses "Buy again", whether the refund was collected or not, and pays a new order each time."""
+    for _ in range(3):
+        assert reader.buy("/articles/bees?page=2").text == "All about bees"
+        last = taler_sandbox.orders()[-1]
+        taler_sandbox.refund(last["order_id"])
+        assert reader.get("/articles/bees?page=2").status_code == 402
+    first, second, third = taler_sandbox.orders()
+    assert all(order["paid"] for order in (first, second, third))
+    reader.wallet.refund(taler_sandbox.refund(third["order_id"]))
+    assert reader.buy("/articles/bees").status_code == 200
+    assert str(reader.wallet.balance["KUDOS"]) == "KUDOS:98.5"
+
+
+def test_programs_do_not_buy_again(taler_sandbox: TalerSandbox, paywalled_client: OpenClient) -> None:
+    """A program is told that it was refunded, and so is the test."""
+    program = paywalled_client(paywalled(**taler_sandbox.options), browser=False)
+    program.buy("/articles/bees")
+    [order] = taler_sandbox.orders()
+    taler_sandbox.refund(order["order_id"])
+    with pytest.raises(AssertionError, match=r"asked for no payment: 402\n(?s:.*)urn:taler-paywall:refunded"):
+        program.buy("/articles/bees")
+
+
+def test_other_hosts_are_not_the_site(taler_sandbox: TalerSandbox, paywalled_client: OpenClient) -> None:
+    """A site that leads elsewhere does not get requests that are for others; the test is told what to do."""
+    app = paywalled(**{**taler_sandbox.options, "public_url": "https://news.example"})
+    with pytest.raises(SiteError, match=r"^https://news\.example/articles/bees is not at .*public_url="):
+        paywalled_client(app).buy("/articles/bees")
+
+    async def leading_away(scope: Scope, receive: Receive, send: Send) -> None:
+        await RedirectResponse("//testserver.evil.example/")(scope, receive, send)
+
+    away = paywalled_client(leading_away)
+    assert away.get("/").status_code == 307
+    with pytest.raises(SiteError, match=r"http://testserver\.evil\.example/ is not at http://testserver,"):
+        away.get("/", follow_redirects=True)
 
 
 def test_two_browsers_one_wallet(taler_sandbox: TalerSandbox, paywalled_client: OpenClient) -> None:
@@ -138,10 +177,10 @@ def test_another_address(taler_sandbox: TalerSandbox, paywalled_client: OpenClie
     assert all(cookie.secure for cookie in reader.cookies.jar)
 
 
-def test_the_site_is_started_and_ended_once(taler_sandbox: TalerSandbox) -> None:
+def test_the_site_is_started_and_ended_once(taler_sandbox: TalerSandbox, tmp_path: Path) -> None:
     """The lifespan of the application runs around all its browsers, and its state reaches the requests."""
     app = plain_site()
-    with TalerWallet(Path(":memory:")) as wallet, OpenClient(taler_sandbox.url, wallet) as open_client:
+    with TalerWallet(tmp_path / "wallet.sqlite") as wallet, OpenClient(taler_sandbox.url, wallet) as open_client:
         for _ in range(2):
             assert open_client(app).get("/").text == "front, hello"
         assert app.state.events == ["started"]
@@ -152,6 +191,17 @@ def test_a_site_without_a_lifespan(taler_sandbox: TalerSandbox, paywalled_client
     """An application that knows HTTP only, as Django's, is served without a lifespan."""
     app = PaywallMiddleware(without_lifespan, {"/{page}": "KUDOS:1"}, **taler_sandbox.options)
     assert paywalled_client(app).buy("/one").text == "content"
+
+
+def test_nothing_stays_open(taler_sandbox: TalerSandbox, taler_wallet: TalerWallet) -> None:
+    """A test leaves no connection behind, whether its site knows a lifespan or not."""
+    for site in (plain_site(), without_lifespan):
+        open_before = len(list(Path("/dev/fd").iterdir()))
+        for number in range(5):
+            app = PaywallMiddleware(site, {"/articles/{slug}": "KUDOS:1"}, **taler_sandbox.options)
+            with OpenClient(taler_sandbox.url, taler_wallet) as open_client:
+                assert open_client(app).get(f"/articles/{number}").status_code == 302
+        assert len(list(Path("/dev/fd").iterdir())) <= open_before
 
 
 def test_a_site_that_does_not_start(paywalled_client: OpenClient) -> None:

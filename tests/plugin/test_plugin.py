@@ -28,6 +28,38 @@ def test_buy(taler_sandbox, taler_wallet, paywalled_client):
     app = PaywallMiddleware(site, {"/articles/{slug}": "KUDOS:0.5"}, **taler_sandbox.options)
     assert paywalled_client(app).buy("/articles/one").text == "CONTENT"
 """
+CHOICE = """
+import pytest
+
+@pytest.fixture(scope="session")
+def taler_sandbox_options():
+    return "--generation", {generation!r}, "--currency", "EUR", "--instance", "books=secret-token:books"
+"""
+CHOSEN = """
+import httpx
+from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.testing import sandbox
+
+async def site(scope, receive, send):
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"CONTENT"})
+
+def test_buy(taler_sandbox, paywalled_client, monkeypatch):
+    monkeypatch.setattr(sandbox, "PAGE", 2)
+    books = {"backend": f"{taler_sandbox.url}instances/books/", "token": "secret-token:books"}
+    for options in taler_sandbox.options, {**taler_sandbox.options, **books}:
+        reader = paywalled_client(PaywallMiddleware(site, {"/articles/{slug}": "EUR:0.5"}, **options))
+        for number in range(5):
+            assert reader.buy(f"/articles/{number}").text == "CONTENT"
+    orders = taler_sandbox.orders()
+    assert [order["amount"] for order in orders] == ["EUR:0.5"] * 5
+    assert [order["summary"][-1] for order in orders] == list("01234")
+
+def test_the_next_one_sees_orders_of_its_own(taler_sandbox):
+    assert taler_sandbox.orders() == []
+    assert httpx.get(f"{taler_sandbox.url}config", trust_env=False).json()["version"] == VERSION
+"""
 WAITING = """
 import time
 from pathlib import Path
@@ -55,10 +87,19 @@ def test_a_site_owners_tests_run(tmp_path: Path) -> None:
     assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("generation", "version"), [("current", "26:0:14"), ("2022", "3:0:3"), ("2021", "2:0:2")])
+def test_the_sandbox_can_be_chosen(generation: str, version: str, tmp_path: Path) -> None:
+    """Generation, currency and further instances are chosen by a fixture, and all the fixtures work with each."""
+    (tmp_path / "conftest.py").write_text(CHOICE.format(generation=generation))
+    (tmp_path / "test_site.py").write_text(CHOSEN.replace("VERSION", repr(version)))
+    done = run_pytest(tmp_path)
+    assert (done.returncode, "2 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
 def test_the_fixtures_explain_themselves(tmp_path: Path) -> None:
     """`pytest --fixtures` names every fixture with what it is."""
     done = run_pytest(tmp_path, "--fixtures")
-    for name in ("taler_sandbox", "taler_wallet", "paywalled_client", "taler_sandbox_process"):
+    for name in ("taler_sandbox", "taler_wallet", "paywalled_client", "taler_sandbox_process", "taler_sandbox_options"):
         assert f"\n{name}" in done.stdout
     assert "no docstring available" not in done.stdout.partition("fixtures defined from taler_paywall")[2]
 

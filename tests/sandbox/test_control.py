@@ -56,6 +56,13 @@ def test_state(switch: Switch) -> None:
         assert switch.http.delete("/fault").json()["fault"] is None
 
 
+@pytest.mark.parametrize("method", ["get", "HEAD", "POST", "PATCH", "DELETE", "OPTIONS"])
+def test_methods_of_the_merchant_api(switch: Switch, method: str) -> None:
+    """A fault can be for every method that the merchant API knows, in either case."""
+    answer = switch.http.put("/fault/hang", params={"method": method})
+    assert answer.json()["fault"]["method"] == method.upper()
+
+
 def test_addresses_are_announced_in_order(controlled: Process) -> None:
     """First the merchant's, then the control endpoint's, which is another port on this machine."""
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", controlled.control)
@@ -68,9 +75,16 @@ def test_addresses_are_announced_in_order(controlled: Process) -> None:
         ("PUT", "/fault/nothing", 404, 21),
         ("PUT", "/fault/hang?times=0", 400, 26),
         ("PUT", "/fault/hang?times=often", 400, 26),
+        ("PUT", "/fault/hang?method=PSOT", 400, 26),
+        ("PUT", "/fault/hang?method=", 400, 26),
+        ("PUT", "/fault/hang?onyl=/pay", 400, 26),
+        ("PUT", "/fault/hang?only=/pay&Times=1", 400, 26),
+        ("DELETE", "/fault?name=hang", 400, 26),
+        ("GET", "/?instance=other", 400, 26),
         ("PUT", "/fault/refuse?times=1", 400, 26),
         ("PUT", "/fault/refuse?only=/pay", 400, 26),
         ("PUT", "/clock", 400, 25),
+        ("PUT", "/clock?shift=1&unit=hours", 400, 26),
         ("PUT", "/clock?shift=1.5", 400, 26),
         ("PUT", "/clock?shift=99999999999", 400, 26),
         ("PUT", "/clock?shift=1000000001", 400, 26),
@@ -80,6 +94,8 @@ def test_addresses_are_announced_in_order(controlled: Process) -> None:
         ("POST", "/orders/none/claim", 404, 2005),
         ("POST", "/orders/none/refund", 404, 2005),
         ("POST", "/orders/none/refund?amount=much", 400, 26),
+        ("POST", "/orders/none/refund?total=KUDOS:1", 400, 26),
+        ("POST", "/orders/none/claim?amount=KUDOS:1", 400, 26),
         ("POST", "/orders/none/claim?instance=nobody", 404, 2000),
     ],
 )

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +100,15 @@ def test_two_sites_share_one(local: LocalSandbox) -> None:
     assert local.token() == other.token()
 
 
-def test_joined_and_started_again_by_hand(local: LocalSandbox, state_home: Path) -> None:
-    """A sandbox that somebody runs is joined, and never replaced by another when it is stopped."""
+@pytest.mark.parametrize("end", [Process.kill, Process.stop])
+def test_joined_and_started_again_by_hand(
+    end: Callable[[Process], object], local: LocalSandbox, state_home: Path
+) -> None:
+    """A sandbox that somebody runs is joined, and never replaced by another when it is stopped; the log says so."""
     by_hand = Process("--port", str(local._port), "--token", "secret-token:one", state_home=state_home)
     assert local.token() == "secret-token:one"
-    by_hand.kill()
-    with pytest.raises(BackendUnreachable):
+    end(by_hand)
+    with pytest.raises(BackendUnreachable, match=rf"had joined, has ended; .*sandbox --port {local._port}"):
         local.token()
     assert not listens(local._port)
     by_hand = Process("--port", str(local._port), "--token", "secret-token:two", state_home=state_home)

@@ -13,14 +13,15 @@ that ``curl -X PUT 'http://127.0.0.1:PORT/fault/hang?times=1&only=/pay'`` is all
 * ``POST /orders/ID/refund``: refund an order in full, or to a new total with ``amount=KUDOS:1``, whatever the contract
   says about deadlines; ``reason=TEXT``. With both, ``instance=NAME`` names the merchant.
 
-The first four answer with the state, errors are ErrorDetails. Web pages cannot use it: whatever has an Origin or is
-addressed to a name that is not this machine's is refused.
+The first four answer with the state, errors are ErrorDetails. Unknown parameters and methods are errors, so that a
+misspelt fault does not pass for one that never struck. Web pages cannot use it: whatever has an Origin or is addressed
+to a name that is not this machine's is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.applications import Starlette
@@ -39,21 +40,24 @@ from taler_paywall.sandbox.faults import meddling
 from taler_paywall.sandbox.faults.faults import REFUSE, STRIKES, Fault, Faults
 from taler_paywall.sandbox.fields import needed, optional, text
 from taler_paywall.sandbox.origins import NotForWebPages
+from taler_paywall.sandbox.routes import ENDPOINTS
 
 #: Some thirty years, so that the time stays after 1970.
 _LONGEST_SHIFT: Final = 10**9
+#: What requests to the merchant API can have; browsers ask with OPTIONS before they send others.
+_METHODS: Final = {"OPTIONS"}.union(*(route.methods or () for route in ENDPOINTS))
 
 
 def create_app(backend: Backend, faults: Faults) -> Starlette:
     """Build the application."""
     app = Starlette(
         routes=[
-            Route("/", _get_state),
-            Route("/fault/{name}", _put_fault, methods=["PUT"]),
-            Route("/fault", _delete_fault, methods=["DELETE"]),
-            Route("/clock", _put_clock, methods=["PUT"]),
-            Route("/orders/{order_id}/claim", _post_claim, methods=["POST"]),
-            Route("/orders/{order_id}/refund", _post_refund, methods=["POST"]),
+            _route("GET", "/", _get_state),
+            _route("PUT", "/fault/{name}", _put_fault, "only", "method", "times"),
+            _route("DELETE", "/fault", _delete_fault),
+            _route("PUT", "/clock", _put_clock, "shift"),
+            _route("POST", "/orders/{order_id}/claim", _post_claim, "instance"),
+            _route("POST", "/orders/{order_id}/refund", _post_refund, "amount", "reason", "instance"),
         ],
         middleware=[Middleware(NotForWebPages)],
         exception_handlers=failures.HANDLERS,
@@ -62,6 +66,21 @@ def create_app(backend: Backend, faults: Faults) -> Starlette:
     app.state.backend = backend
     app.state.faults = faults
     return app
+
+
+def _route(method: str, path: str, answer: Callable[[Request], Awaitable[JSONResponse]], *parameters: str) -> Route:
+    """Give an address a function that answers requests with these parameters and no others."""
+
+    async def checked(request: Request) -> JSONResponse:
+        for name in request.query_params:
+            if name not in parameters:
+                there_are = f"there are {', '.join(parameters)}" if parameters else "there are none"
+                raise ApiError(
+                    Code.GENERIC_PARAMETER_MALFORMED, f"there is no parameter {name} here; {there_are}", parameter=name
+                )
+        return await answer(request)
+
+    return Route(path, checked, methods=[method])
 
 
 def _faults_of(request: Request) -> Faults:
@@ -84,11 +103,10 @@ async def _put_fault(request: Request) -> JSONResponse:
     name, query = request.path_params["name"], request.query_params
     if name not in STRIKES:
         raise ApiError(Code.GENERIC_ENDPOINT_UNKNOWN, f"there is no such fault; there are {', '.join(STRIKES)}")
-    method = optional(query, "method", text)
     fault = Fault(
         name,
         only=optional(query, "only", text) or "",
-        method=method and method.upper(),
+        method=optional(query, "method", _method),
         times=optional(query, "times", _number(1, 10**6)),
     )
     if name == REFUSE and query:
@@ -105,6 +123,13 @@ async def _delete_fault(request: Request) -> JSONResponse:
 async def _put_clock(request: Request) -> JSONResponse:
     backend_of(request).clock_shift = needed(request.query_params, "shift", _number(-_LONGEST_SHIFT, _LONGEST_SHIFT))
     return await _get_state(request)
+
+
+def _method(value: object) -> str:
+    method = text(value).upper()
+    if method not in _METHODS:
+        raise CodecError(f"must be one of {', '.join(sorted(_METHODS))}")
+    return method
 
 
 def _number(lowest: int, highest: int) -> Callable[[object], int]:
