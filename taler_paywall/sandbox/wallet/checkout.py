@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final, Literal
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from taler_paywall import contract, crockford
@@ -112,25 +112,28 @@ class Checkout:
             )
             raise WalletError(complaint, error.status, error.code) from error
 
-    async def prove(self, purchase: Purchase, session_id: str) -> Literal["good", "refunded", "worthless"]:
+    async def prove(self, purchase: Purchase, session_id: str) -> bool:
         """Show the receipt of a purchase in another session; one that is refused for good counts as lost.
+
+        Returns:
+            Whether it was accepted.
 
         Raises:
             WalletError: it is refused for now.
         """
         body = {"sig": purchase.signature, "h_contract": purchase.h_contract, "session_id": session_id}
         answer = await self._messenger.post(f"{_order_url(purchase)}/paid", body)
-        # 204 is what backends of 2022 answer, which do not speak of refunds.
+        # 204 is what backends of 2022 answer.
         if answer.status_code == HTTPStatus.NO_CONTENT:
-            return "good"
+            return True
         try:
             answer.require_ok("the proof of payment was refused")
         except WalletError as error:
             if error.code not in _WORTHLESS_RECEIPT:
                 raise
             self._purse.note_loss(purchase)
-            return "worthless"
-        return "refunded" if answer.members.get("refunded") is True else "good"
+            return False
+        return True
 
     async def collect(self, purchase: Purchase) -> tuple[RefundState | None, Purchase]:
         """Collect what was given back.

@@ -118,7 +118,7 @@ class Wallet:
         if isinstance(offer, _Settled):
             return offer.outcome
         has_receipt = known is not None and known.status in ("paid", "refunded")
-        if known and has_receipt and await self._checkout.prove(known, offer.session_id) != "worthless":
+        if known and has_receipt and await self._checkout.prove(known, offer.session_id):
             return _outcome("proved", self._purse.note_session(known, offer.session_id))
         purchase = await self._checkout.claim(offer)
         owned = await self._owned(purchase, offer.session_id)
@@ -198,14 +198,15 @@ class Wallet:
     async def _owned(self, purchase: Purchase, session_id: str) -> Purchase | None:
         """Prove an earlier purchase of the same thing: the fulfillment URL alone tells what that is.
 
-        What was given back is not owned any more: merchants do not count it either (protocol version 9).
+        What the wallet has got its money back for is not owned any more: merchants do not count it either (protocol
+        version 9). As long as a refund waits to be collected, the thing is owned.
         """
         url = web_url((purchase.contract_terms or {}).get("fulfillment_url"))
         for earlier in self._purse.bought(purchase.merchant_base_url, url) if url else []:
             if earlier.serial == purchase.serial or earlier.status not in ("paid", "unconfirmed"):
                 continue
             paid = await self._checkout.confirm(earlier) if earlier.status == "unconfirmed" else earlier
-            if paid and await self._checkout.prove(paid, session_id) == "good":
+            if paid and await self._checkout.prove(paid, session_id):
                 return paid
         return None
 
