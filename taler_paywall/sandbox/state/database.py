@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from taler_paywall.errors import TalerPaywallError
 
@@ -74,6 +74,23 @@ class Database:
         """Return the first that a query finds."""
         found = self.rows(sql, *values)
         return found[0] if found else None
+
+
+class Table:
+    """What one kind of things is kept in; every method of the tables is atomic.
+
+    Args:
+        database: where the table is, or is made if need be.
+
+    Raises:
+        StateError: the file cannot be used.
+    """
+
+    schema: ClassVar[str]
+
+    def __init__(self, database: Database) -> None:
+        database.define(self.schema)
+        self._database = database
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.database import Table
 from taler_paywall.sandbox.state.store import Order
 
 _SCHEMA: Final = """
@@ -43,19 +43,10 @@ class Refund:
     collected: bool
 
 
-class Ledger:
-    """The coins and refunds of one sandbox; every method is atomic.
+class Ledger(Table):
+    """The coins and refunds of one sandbox; every method is atomic."""
 
-    Args:
-        database: where the orders are.
-
-    Raises:
-        StateError: the file cannot be used.
-    """
-
-    def __init__(self, database: Database) -> None:
-        database.define(_SCHEMA)
-        self._database = database
+    schema = _SCHEMA
 
     def spend(self, order: Order, coins: Mapping[str, Amount]) -> None:
         """Spend coins on an order."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from taler_paywall import crockford
-from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.database import Table
 from taler_paywall.timestamp import NEVER
 
 #: What all tokens begin with (RFC 8959).
@@ -48,19 +48,10 @@ class Login:
     expires: int
 
 
-class Logins:
-    """The login tokens of one sandbox; every method is atomic.
+class Logins(Table):
+    """The login tokens of one sandbox; every method is atomic."""
 
-    Args:
-        database: where they are kept.
-
-    Raises:
-        StateError: the file cannot be used.
-    """
-
-    def __init__(self, database: Database) -> None:
-        database.define(_SCHEMA)
-        self._database = database
+    schema = _SCHEMA
 
     def add(
         self, instance: str, *, scope: str, refreshable: bool, description: str, created: int, expires: int = NEVER

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.database import Database, Table
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS webhooks (
@@ -79,19 +79,13 @@ class Delivery:
     attempts: int
 
 
-class Outbox:
-    """The webhooks of all instances and their pending deliveries; every method is atomic.
+class Outbox(Table):
+    """The webhooks of all instances and their pending deliveries; every method is atomic."""
 
-    Args:
-        database: where they are kept.
-
-    Raises:
-        StateError: the file cannot be used.
-    """
+    schema = _SCHEMA
 
     def __init__(self, database: Database) -> None:
-        database.define(_SCHEMA)
-        self._database = database
+        super().__init__(database)
         #: Set whenever there is something new to send.
         self.filled = asyncio.Event()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from taler_paywall.amount import Amount
-from taler_paywall.sandbox.state.database import Database, StateError
+from taler_paywall.sandbox.state.database import Database, StateError, Table
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -136,7 +136,7 @@ class Search:
         return {condition: value for condition, value in wanted.items() if value is not None}
 
 
-class Store:
+class Store(Table):
     """The instances and orders of one sandbox; every method is atomic.
 
     Args:
@@ -147,9 +147,10 @@ class Store:
         StateError: the file cannot be used.
     """
 
+    schema = _SCHEMA
+
     def __init__(self, database: Database, currency: str) -> None:
-        database.define(_SCHEMA)
-        self._database = database
+        super().__init__(database)
         # SQLite's own functions know the case of ASCII letters only.
         database.connection.create_function("casefold", 1, str.casefold, deterministic=True)
         database.execute("INSERT OR IGNORE INTO facts VALUES ('currency', ?)", currency)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from taler_paywall.sandbox.state.database import Database
+from taler_paywall.sandbox.state.database import Table
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS templates (
@@ -19,19 +19,10 @@ CREATE TABLE IF NOT EXISTS templates (
 """
 
 
-class Templates:
-    """The templates of all instances, each a JSON object under an id; every method is atomic.
+class Templates(Table):
+    """The templates of all instances, each a JSON object under an id; every method is atomic."""
 
-    Args:
-        database: where they are kept.
-
-    Raises:
-        StateError: the file cannot be used.
-    """
-
-    def __init__(self, database: Database) -> None:
-        database.define(_SCHEMA)
-        self._database = database
+    schema = _SCHEMA
 
     def of(self, instance: str) -> dict[str, dict[str, Any]]:
         """Return the templates of an instance by their ids, oldest first."""
