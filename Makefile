@@ -14,7 +14,7 @@ RUN := $(VENV)/bin/python
 demo: $(VENV)/demo
 	PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) exec $(RUN) -m examples.newspaper
 
-test: $(VENV)/test chromium
+test: $(VENV)/test programs
 	$(RUN) -m pytest $(PYTEST)
 
 lint: $(VENV)/lint $(VENV)/test
@@ -43,10 +43,12 @@ $(VENV)/test $(VENV)/lint: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
 
-# The browser of the tests is the system's; where it cannot be had the tests say so and fail.
-.PHONY: chromium
-chromium:
-	@command -v chromium >/dev/null || { \
+# The browser of the tests and the client of the scripts in the guides are the system's; where they cannot be had the
+# tests say so and fail.
+.PHONY: programs
+programs:
+	@missing=; for program in chromium curl; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	[ -z "$$missing" ] || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
-	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends chromium; } \
-	|| echo "Chromium cannot be installed: the tests of the browser will fail" >&2
+	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
+	|| echo "cannot be installed:$$missing: the tests that need them will fail" >&2
