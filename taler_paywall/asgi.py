@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Unpack
 
-from taler_paywall.cache import MemoryCache
-from taler_paywall.config import Options, RuleList, resolve
+from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.config import Options, RuleList
 from taler_paywall.drive import aperform, arun
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
-from taler_paywall.local_sandbox import LocalSandbox, play_key
+from taler_paywall.payment import SCOPE_KEY
 from taler_paywall.paywall import Granted, Paywall
-from taler_paywall.transport import TOTAL_TIMEOUT, HttpBackend
+from taler_paywall.site import Site
+from taler_paywall.transport import TOTAL_TIMEOUT
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-_log = logging.getLogger("taler_paywall")
 
 
 class PaywallMiddleware:
@@ -42,27 +40,18 @@ class PaywallMiddleware:
 
     def __init__(self, app: ASGIApp, rules: RuleList, **options: Unpack[Options]) -> None:
         self.app = app
-        self._settings = settings = resolve(rules, options)
-        self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
-        self._paywalls: dict[str, Paywall] = {}
-        currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
-        port = settings.sandbox_port
-        sandbox = None if port is None else LocalSandbox(port, next(currencies, "KUDOS"))
-        token = sandbox.token if sandbox else settings.token or ""
-        self._backend = HttpBackend(settings.backend, settings.backend_public_url, token)
-        self._perform = partial(aperform, backend=self._backend, cache=MemoryCache())
-        if sandbox and settings.enabled:
-            _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
-        if not settings.enabled:
-            _log.warning("the paywall is switched off: everything is free (enabled=False)")
+        self._site = Site(rules, options)
+        settings = self._site.settings
+        self._backend = AsyncHttpBackend(settings.backend, settings.backend_public_url, self._site.token)
+        self._perform = partial(aperform, backend=self._backend, cache=self._site.cache)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, answer it, or let it pass once it is paid."""
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, self._closing(send))
-        if not self._settings.enabled:
+        if not self._site.enabled:
             return await self.app(scope, receive, send)
-        paywall = self._paywall or self._open_on_loopback(scope)
+        paywall = self._site.paywall or self._paywall_on_loopback(scope)
         if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
             return await self.app(scope, receive, send)
         request = _request_of(scope)
@@ -71,7 +60,7 @@ class PaywallMiddleware:
             return await self.app(scope, receive, send)
         if isinstance(answer, Response):
             return await _respond(answer, scope, send)
-        paid_scope = {**scope, "taler_paywall": answer.payment}
+        paid_scope = {**scope, SCOPE_KEY: answer.payment}
         return await self.app(paid_scope, receive, _granting(send, answer))
 
     async def aclose(self) -> None:
@@ -90,21 +79,10 @@ class PaywallMiddleware:
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    def _open(self, public_url: str) -> Paywall:
-        return Paywall(self._settings, self._settings.secret_keys or (play_key(),), public_url)
-
-    def _open_on_loopback(self, scope: Scope) -> Paywall:
-        """Open the paywall of a site on play money that was not told its address: it is the server's own, on loopback.
-
-        Only which spelling of loopback is taken from the request: cookies do not cross from one to another.
-        """
+    def _paywall_on_loopback(self, scope: Scope) -> Paywall:
         host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
-        name = "[::1]" if host.startswith("[::1]") else "localhost" if host.partition(":")[0] == "localhost" else ""
         _, port = scope.get("server") or ("", None)
-        url = f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{scope.get('root_path', '')}"
-        if url not in self._paywalls:
-            self._paywalls[url] = self._open(url)
-        return self._paywalls[url]
+        return self._site.on_loopback(host, port, scope.get("root_path", ""))
 
     def _closing(self, send: Send) -> Send:
         """Close the connections to the backend when the application has shut down."""

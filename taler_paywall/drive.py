@@ -21,7 +21,7 @@ from taler_paywall.operations import BackendRequest, BackendResponse, Call, Forg
 class Backend(Protocol):
     """Sends requests to the merchant backend, blocking; raises `BackendError`."""
 
-    def send(self, request: BackendRequest) -> BackendResponse: ...  # noqa: D102
+    def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse: ...  # noqa: D102
 
 
 class AsyncBackend(Protocol):
@@ -62,15 +62,15 @@ async def arun(flow: Flow, perform: Callable[[Op[Any]], Awaitable[Any]]) -> Deci
                 resume = partial(flow.throw, exc)
 
 
-def perform(op: Op[Any], backend: Backend, cache: MemoryCache) -> Any:
-    """Perform one operation, blocking."""
+def perform(op: Op[Any], backend: Backend, cache: MemoryCache, deadline: float | None = None) -> Any:
+    """Perform one operation, blocking; no call to the backend goes on past the deadline on the monotonic clock."""
     if isinstance(op, Call):
-        return op.parse(backend.send(op.request))
+        return op.parse(backend.send(op.request, deadline))
     return _perform_cached(op, cache)
 
 
 async def aperform(op: Op[Any], backend: AsyncBackend, cache: MemoryCache, deadline: float | None = None) -> Any:
-    """Perform one operation, awaiting; no call to the backend goes on past the deadline on the monotonic clock."""
+    """Perform one operation, awaiting; the same otherwise."""
     if isinstance(op, Call):
         return op.parse(await backend.send(op.request, deadline))
     return _perform_cached(op, cache)

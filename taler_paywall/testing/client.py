@@ -6,8 +6,10 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
+from inspect import iscoroutinefunction
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
+from wsgiref.types import WSGIApplication
 
 import httpx
 import uvicorn
@@ -18,6 +20,7 @@ from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.errors import TalerPaywallError
 from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.testing.wallet import TalerWallet
+from taler_paywall.wsgi import WSGIApp
 
 #: What browsers send when somebody opens a page.
 BROWSER: Final = {
@@ -130,7 +133,7 @@ class OpenClient:
 
     def __call__(
         self,
-        app: ASGIApp,
+        app: ASGIApp | WSGIApp,
         *,
         browser: bool = True,
         wallet: TalerWallet | None = None,
@@ -139,7 +142,7 @@ class OpenClient:
         """Open a browser with no cookies yet.
 
         Args:
-            app: an ASGI application with its paywall.
+            app: an ASGI or a WSGI application with its paywall.
             browser: False for a program, which is answered 402 where a browser is sent to the order.
             wallet: pays; by default that of the test.
             public_url: the paywall's option, if it was given another.
@@ -148,7 +151,7 @@ class OpenClient:
             SiteError: the application's own start-up failed.
         """
         if id(app) not in self._sites:
-            self._sites[id(app)] = self._stack.enter_context(_serving(app))
+            self._sites[id(app)] = self._stack.enter_context(serving(app))
         client = PaywalledClient(
             self._sites[id(app)],
             public_url=public_url,
@@ -160,8 +163,26 @@ class OpenClient:
 
 
 @contextmanager
-def _serving(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
-    """Run an ASGI application in an event loop of its own, its lifespan included, and give the way to it.
+def serving(app: ASGIApp | WSGIApp) -> Iterator[httpx.BaseTransport]:
+    """Run an application with its paywall in this process, and give the way to it.
+
+    Args:
+        app: an ASGI or a WSGI application.
+
+    Raises:
+        SiteError: the start-up failed.
+    """
+    if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__):
+        with _serving_asgi(cast("ASGIApp", app)) as transport:
+            yield transport
+    else:
+        with httpx.WSGITransport(cast("WSGIApplication", app)) as transport:
+            yield transport
+
+
+@contextmanager
+def _serving_asgi(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
+    """Run an ASGI application in an event loop of its own, its lifespan included.
 
     Args:
         app: one that knows no lifespan is served without, as uvicorn does; its paywall is closed even so.

@@ -15,10 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taler_paywall import transport
+from taler_paywall import async_transport, transport
+from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.errors import BackendError, BackendNonsense, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
-from taler_paywall.transport import HttpBackend
+from taler_paywall.transport import Instance
 
 TOKEN = "secret-token:do-not-tell"
 PRIVATE = BackendRequest("GET", "private/orders/ORDER", (("session_id", "S&1 é"),), private=True)
@@ -81,8 +82,10 @@ async def serving(handler: Handler) -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def asking(url: str, public_url: str = "", token: str | Callable[[], str] = TOKEN) -> AsyncIterator[HttpBackend]:
-    backend = HttpBackend(url, public_url or url, token)
+async def asking(
+    url: str, public_url: str = "", token: str | Callable[[], str] = TOKEN
+) -> AsyncIterator[AsyncHttpBackend]:
+    backend = AsyncHttpBackend(url, public_url or url, token)
     try:
         yield backend
     finally:
@@ -350,7 +353,7 @@ def test_any_content_type_can_be_read(tail: str) -> None:
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nX-Drip: ", plain(b"x" * 500)[:-500]])
 async def test_a_dripping_answer_ends_in_time(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is for the whole exchange: bytes that keep coming do not move it."""
-    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", 0.5)
+    monkeypatch.setattr(async_transport, "TOTAL_TIMEOUT", 0.5)
 
     async def handler(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(head)
@@ -376,7 +379,7 @@ async def test_the_whole_exchange_has_five_seconds() -> None:
 
 async def test_many_slow_answers_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty requests to a backend that says nothing all end in time, and leave no connection behind."""
-    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", 0.5)
+    monkeypatch.setattr(async_transport, "TOTAL_TIMEOUT", 0.5)
     started = time.monotonic()
     async with serving(saying(b"")) as server, asking(server.url) as backend:
         found = await asyncio.gather(*(backend.send(PRIVATE) for _ in range(150)), return_exceptions=True)
@@ -489,13 +492,13 @@ async def test_closing_closes_and_the_next_request_opens() -> None:
 
 def test_two_event_loops_in_sequence() -> None:
     """One backend object serves one event loop after another, each with its own connections."""
-    backends: list[HttpBackend] = []
+    backends: list[AsyncHttpBackend] = []
 
     async def once(port: int) -> int:
         async with serving(saying(OK)) as server:
             if not backends:
-                backends.append(HttpBackend(server.url, server.url, TOKEN))
-            backends[0]._base_url = server.url
+                backends.append(AsyncHttpBackend(server.url, server.url, TOKEN))
+            backends[0]._instance = Instance(server.url, server.url)
             found = await backends[0].send(PRIVATE)
             await backends[0].aclose()
             return found.status

@@ -15,12 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
-from taler_paywall import transport
+from taler_paywall import async_transport
 from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.operations import BackendRequest
-from taler_paywall.transport import HttpBackend
+from taler_paywall.site import Site
 
 from .shop import Process
 
@@ -144,9 +145,9 @@ def test_strangers_are_not_joined(answer: bytes, local: LocalSandbox) -> None:
 
 def test_nobody_waits_for_a_token_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox that neither answers nor refuses costs each visitor the deadline, and the application no thread."""
-    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", 0.5)
+    monkeypatch.setattr(async_transport, "TOTAL_TIMEOUT", 0.5)
     released = threading.Event()
-    backend = HttpBackend("http://127.0.0.1:9/", "http://127.0.0.1:9/", lambda: str(released.wait(30)))
+    backend = AsyncHttpBackend("http://127.0.0.1:9/", "http://127.0.0.1:9/", lambda: str(released.wait(30)))
 
     async def ask() -> float:
         began = time.monotonic()
@@ -168,14 +169,10 @@ def test_nobody_waits_for_a_token_that_hangs(monkeypatch: pytest.MonkeyPatch) ->
 def test_each_spelling_of_loopback_is_a_site_of_its_own() -> None:
     """Whoever comes first, localhost stays localhost: fulfillment URLs and cookies depend on nothing else."""
 
-    async def application(*_: Any) -> None: ...
-
     def address(host: str, root_path: str = "") -> str:
-        site = PaywallMiddleware(application, {"/a/{x}": "KUDOS:1"}, backend="sandbox:")
-        headers = [(b"host", host.encode())]
-        scope = {"type": "http", "headers": headers, "server": ("127.0.0.1", 8000), "root_path": root_path}
-        first = site._open_on_loopback(scope)
-        assert site._open_on_loopback(scope) is first
+        site = Site({"/a/{x}": "KUDOS:1"}, {"backend": "sandbox:"})
+        first = site.on_loopback(host, 8000, root_path)
+        assert site.on_loopback(host, 8000, root_path) is first
         return first._storefront.public_url
 
     assert address("localhost:8000") == "http://localhost:8000"

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-
-from .reader import Reader
-from .running import Process, Sandbox, Site, Wallet
-
-StartSandbox = Callable[..., Sandbox]
-StartSite = Callable[..., Site]
-
-
-@pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """Run the sandbox that most tests share."""
-    started = Sandbox(tmp_path_factory.mktemp("sandbox"))
-    yield started
-    assert started.process.end() == 0, started.process.output
+from reader import Reader
+from running import Sandbox, Site
 
 
 @pytest.fixture(scope="session")
@@ -50,47 +36,6 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture
-def processes() -> Iterator[list[Process]]:
-    """Collect what a test has started; whatever still runs in the end is ended."""
-    started: list[Process] = []
-    yield started
-    for process in reversed(started):
-        if process.popen.poll() is None:
-            process.popen.kill()
-            process.popen.wait()
-
-
-@pytest.fixture
-def start_sandbox(tmp_path: Path, processes: list[Process]) -> StartSandbox:
-    """Start sandboxes that end with the test."""
-    numbers = itertools.count()
-
-    def start(host: str = "127.0.0.1") -> Sandbox:
-        home = tmp_path / f"sandbox-{next(numbers)}"
-        home.mkdir()
-        started = Sandbox(home, host)
-        processes.append(started.process)
-        return started
-
-    return start
-
-
-@pytest.fixture
-def start_site(tmp_path: Path, processes: list[Process]) -> StartSite:
-    """Start sites that end with the test."""
-    numbers = itertools.count()
-
-    def start(backend: str, app: str = "examples.newspaper.site:app", **settings: str) -> Site:
-        home = tmp_path / f"site-{next(numbers)}"
-        home.mkdir()
-        started = Site(home, backend, app, **settings)
-        processes.append(started.process)
-        return started
-
-    return start
-
-
-@pytest.fixture
 def readers(newspaper: Site) -> Iterator[Callable[..., Reader]]:
     """Open further browsers."""
     opened: list[Reader] = []
@@ -108,16 +53,3 @@ def readers(newspaper: Site) -> Iterator[Callable[..., Reader]]:
 def reader(readers: Callable[..., Reader]) -> Reader:
     """Open a browser that has never been at the newspaper."""
     return readers()
-
-
-@pytest.fixture
-def wallets(tmp_path: Path) -> Callable[[], Wallet]:
-    """Make further wallets."""
-    numbers = itertools.count()
-    return lambda: Wallet(tmp_path, tmp_path / f"wallet-{next(numbers)}.sqlite")
-
-
-@pytest.fixture
-def wallet(wallets: Callable[[], Wallet]) -> Wallet:
-    """Make an empty wallet."""
-    return wallets()

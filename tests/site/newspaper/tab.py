@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Locator, Response
-
-from .running import ROOT
+from running import ROOT
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = [

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reader import USER_AGENT, Reader
+from running import Sandbox, Site, StartSite, Wallet, eventually
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from .conftest import StartSite
-from .reader import USER_AGENT, Reader
-from .running import Sandbox, Site, Wallet, eventually
 from .test_newspaper_walk import bought
 
 APP = "tests.site.newspaper.tiny:app"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 import time
 
+from reader import Reader, order_of
+from running import TOKEN, Sandbox, Site, StartSandbox, StartSite, Wallet
+
 from taler_paywall.transport import TOTAL_TIMEOUT
 
-from .conftest import StartSandbox, StartSite
-from .reader import Reader, order_of
-from .running import TOKEN, Sandbox, Site, Wallet
 from .test_newspaper_walk import ASKED, CONTENT, ONE, TWO, bought
 
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from reader import Reader, order_of
+from running import ROOT, Wallet, command, environment, eventually, free_port, listens
 
-from .reader import Reader, order_of
-from .running import ROOT, Wallet, command, environment, eventually, free_port, listens
 from .test_newspaper_walk import ONE, bought
 
 

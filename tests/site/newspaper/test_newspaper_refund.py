@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from reader import PAGE, Reader, order_of
+from running import Sandbox, Site, Wallet, eventually
 
-from .reader import PAGE, Reader, order_of
-from .running import Sandbox, Site, Wallet, eventually
 from .test_newspaper_walk import CONTENT, ONE, bought
 
 REORDER = "/.well-known/taler-paywall/reorder"

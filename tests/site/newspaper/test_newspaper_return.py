@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from reader import Reader, order_of
+from running import SECRET_KEY, Sandbox, Site, Wallet, eventually
 
 from taler_paywall.operations import SessionId
 from taler_paywall.session import Cookies, Keys, Order
 
-from .reader import Reader, order_of
-from .running import SECRET_KEY, Sandbox, Site, Wallet, eventually
 from .test_newspaper_walk import ASKED, CONTENT, ONE, TWO, bought
 
 

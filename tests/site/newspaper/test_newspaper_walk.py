@@ -10,10 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-
-from .conftest import StartSite
-from .reader import PAGE, Reader, order_of
-from .running import Sandbox, Site, Wallet, eventually, free_port, listens
+from reader import PAGE, Reader, order_of
+from running import Sandbox, Site, StartSite, Wallet, eventually, free_port, listens
 
 ONE, TWO = "/articles/night-train", "/articles/price-of-bread"
 ASKED = f"{ONE}?ref=x&utm_source=a%20letter"

@@ -14,12 +14,18 @@ PICTURE = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 
 
 class Reader:
-    """One browser with its cookies."""
+    """One browser with its cookies.
 
-    def __init__(self, base_url: str) -> None:
+    Args:
+        base_url: of the site.
+        transport: the way to a site that runs in this process.
+    """
+
+    def __init__(self, base_url: str, transport: httpx.BaseTransport | None = None) -> None:
         self.base_url = base_url
         self.http = httpx.Client(
             base_url=base_url,
+            transport=transport,
             trust_env=False,
             timeout=30,
             headers={"User-Agent": USER_AGENT, "Accept-Language": "en"},

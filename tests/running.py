@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import httpx
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[1]
 TOKEN = "secret-token:sandbox"
 SECRET_KEY = "an-end-to-end-test-has-a-secret-key-of-its-own"
 READY_SECONDS = 60.0
@@ -225,3 +225,7 @@ def command(home: Path, *arguments: str) -> str:
     )
     assert run.returncode == 0, f"{arguments}: {run.stdout}{run.stderr}"
     return run.stdout
+
+
+StartSandbox = Callable[..., Sandbox]
+StartSite = Callable[..., Site]

@@ -1,0 +1,104 @@
+"""The merchant backend for applications that await: httpx's transport, without the client that would do more."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+import anyio.to_thread
+import httpx
+from anyio.lowlevel import RunVar
+
+from taler_paywall.errors import BackendUnreachable
+from taler_paywall.operations import BackendRequest, BackendResponse
+from taler_paywall.transport import (
+    CONNECT_TIMEOUT,
+    IDLE_SECONDS,
+    MAX_IDLE,
+    MAX_REQUESTS,
+    TOTAL_TIMEOUT,
+    Incoming,
+    Instance,
+    Outgoing,
+    Token,
+)
+
+_LIMITS = httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_SECONDS)
+_EXTENSIONS = {"timeout": httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT).as_dict()}
+
+
+class _Pool:
+    """What belongs to one event loop: connections, the places for requests, and a thread for a token that blocks."""
+
+    def __init__(self) -> None:
+        self.transport = httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
+        self.places = anyio.Semaphore(MAX_REQUESTS)
+        # Never the threads that the application shares: a token that hangs must not take them.
+        self.threads = anyio.CapacityLimiter(1)
+
+
+class AsyncHttpBackend:
+    """The merchant backend over HTTP, with one pool of connections per event loop, made at first use.
+
+    Args:
+        base_url: of the instance, with a slash at the end.
+        public_url: the same instance as wallets see it.
+        token: the access token, or what returns it; that may block and is called in a thread.
+    """
+
+    def __init__(self, base_url: str, public_url: str, token: Token) -> None:
+        self._instance = Instance(base_url, public_url)
+        self._token = token
+        self._pool: RunVar[_Pool | None] = RunVar("taler_paywall.pool")
+
+    async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
+        """Exchange one request for an answer.
+
+        Args:
+            request: to the instance.
+            deadline: of the visit that asks, on the monotonic clock; without one the request has `TOTAL_TIMEOUT`.
+
+        Raises:
+            BackendUnreachable: no complete answer in time.
+            BackendNonsense: the answer is too long, or compressed.
+        """
+        pool = self._pool.get(None)
+        if pool is None:
+            pool = _Pool()
+            self._pool.set(pool)
+        left = TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
+        try:
+            with anyio.fail_after(left):
+                async with pool.places:
+                    token = await self._access_token(pool) if request.private else ""
+                    return await _exchange(pool.transport, self._instance.outgoing(request, token))
+        except TimeoutError:
+            raise BackendUnreachable("no answer in time") from None
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
+            # The kind of exception is enough: its text could hold a URL.
+            raise BackendUnreachable(type(exc).__name__) from None
+
+    async def aclose(self) -> None:
+        """Close the connections of this event loop."""
+        if pool := self._pool.get(None):
+            self._pool.set(None)
+            await pool.transport.aclose()
+
+    async def _access_token(self, pool: _Pool) -> str:
+        if isinstance(self._token, str):
+            return self._token
+        return await anyio.to_thread.run_sync(self._token, abandon_on_cancel=True, limiter=pool.threads)
+
+
+async def _exchange(transport: httpx.AsyncHTTPTransport, message: Outgoing) -> BackendResponse:
+    request = httpx.Request(
+        message.method, message.url, headers=message.headers, content=message.body, extensions=_EXTENSIONS
+    )
+    response = await transport.handle_async_request(request)
+    try:
+        answer = Incoming(response.status_code, response.headers)
+        async for chunk in response.aiter_raw():
+            answer.feed(chunk)
+    finally:
+        await response.aclose()
+    return answer.complete()

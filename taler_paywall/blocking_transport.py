@@ -1,0 +1,167 @@
+"""The merchant backend for applications that block: httpcore's connection pool, which httpx stands on.
+
+httpx itself knows time-outs for single reads alone, so that an answer that drips would hold a thread for hours. To this
+pool's network the time-outs of a request are deadlines.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import time
+import weakref
+from collections.abc import Iterable
+from threading import BoundedSemaphore
+from typing import Any
+
+import httpcore
+import httpx
+
+from taler_paywall.errors import BackendUnreachable
+from taler_paywall.operations import BackendRequest, BackendResponse
+from taler_paywall.transport import (
+    CONNECT_TIMEOUT,
+    IDLE_SECONDS,
+    MAX_IDLE,
+    MAX_REQUESTS,
+    TOTAL_TIMEOUT,
+    Incoming,
+    Instance,
+    Outgoing,
+    Token,
+)
+
+_FAILURES = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+    OSError,
+)
+
+
+class _Pool:
+    """What belongs to one process: connections, and the places for requests."""
+
+    def __init__(self) -> None:
+        self.connections = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(trust_env=False),
+            max_connections=MAX_REQUESTS,
+            max_keepalive_connections=MAX_IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+            network_backend=_DeadlineNetwork(),
+        )
+        self.places = BoundedSemaphore(MAX_REQUESTS)
+        weakref.finalize(self, self.connections.close)
+
+
+class HttpBackend:
+    """The merchant backend over HTTP, for any number of threads, with one pool per process, made at first use.
+
+    The connections end with the object, and with the process.
+
+    Args:
+        base_url: of the instance, with a slash at the end.
+        public_url: the same instance as wallets see it.
+        token: the access token, or what returns it; that may block.
+    """
+
+    def __init__(self, base_url: str, public_url: str, token: Token) -> None:
+        self._instance = Instance(base_url, public_url)
+        self._token = token
+        # By process ID: a forked worker must not share its parent's connections.
+        self._pools: dict[int, _Pool] = {}
+
+    def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
+        """Exchange one request for an answer.
+
+        Args:
+            request: to the instance.
+            deadline: of the visit that asks, on the monotonic clock; without one the request has `TOTAL_TIMEOUT`.
+
+        Raises:
+            BackendUnreachable: no complete answer in time.
+            BackendNonsense: the answer is too long, or compressed.
+        """
+        if deadline is None:
+            deadline = time.monotonic() + TOTAL_TIMEOUT
+        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool())
+        if not pool.places.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise BackendUnreachable("no answer in time")
+        try:
+            token = self._access_token() if request.private else ""
+            return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
+        except _FAILURES as exc:
+            # The kind of exception is enough: its text could hold a URL.
+            raise BackendUnreachable(type(exc).__name__) from None
+        finally:
+            pool.places.release()
+
+    def close(self) -> None:
+        """Close the connections of this process."""
+        if pool := self._pools.pop(os.getpid(), None):
+            pool.connections.close()
+
+    def _access_token(self) -> str:
+        return self._token if isinstance(self._token, str) else self._token()
+
+
+def _exchange(connections: httpcore.ConnectionPool, message: Outgoing, deadline: float) -> BackendResponse:
+    with connections.stream(
+        message.method,
+        message.url,
+        headers=message.headers,
+        content=message.body,
+        extensions={"timeout": dict.fromkeys(("connect", "read", "write"), deadline)},
+    ) as response:
+        answer = Incoming(response.status, httpx.Headers(response.headers))
+        for chunk in response.iter_stream():
+            answer.feed(chunk)
+    return answer.complete()
+
+
+class _DeadlineNetwork(httpcore.NetworkBackend):
+    """Sockets whose time-outs are points on the monotonic clock."""
+
+    def __init__(self) -> None:
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        seconds = min(CONNECT_TIMEOUT, _seconds_left(timeout))
+        return _DeadlineStream(self._network.connect_tcp(host, port, seconds, local_address, socket_options))
+
+
+class _DeadlineStream(httpcore.NetworkStream):
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _seconds_left(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _seconds_left(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _seconds_left(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _seconds_left(deadline: float | None) -> float:
+    left = TOTAL_TIMEOUT if deadline is None else deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout
+    return left

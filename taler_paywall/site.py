@@ -1,0 +1,60 @@
+"""What one paywalled site is made of, whatever protocol its server speaks."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+
+from taler_paywall.cache import MemoryCache
+from taler_paywall.config import Options, RuleList, resolve
+from taler_paywall.local_sandbox import LocalSandbox, play_key
+from taler_paywall.paywall import Paywall
+from taler_paywall.transport import Token
+
+#: How many addresses of its own a site on play money may have: localhost, 127.0.0.1, ::1, each where it is mounted.
+_ADDRESSES = 16
+
+_log = logging.getLogger("taler_paywall")
+
+
+class Site:
+    """The checked options of a site, its paywall, and what lasts longer than a request.
+
+    Args:
+        rules: what is sold.
+        options: see `taler_paywall.config.Options`.
+
+    Raises:
+        ConfigError: every mistake in the configuration, each with its fix.
+    """
+
+    def __init__(self, rules: RuleList, options: Options) -> None:
+        self.settings = settings = resolve(rules, options)
+        self.enabled = settings.enabled
+        self.cache = MemoryCache()
+        self.token: Token = settings.token or ""
+        self._at = lru_cache(maxsize=_ADDRESSES)(self._open)
+        #: None for a site on play money that was not told its address: see `on_loopback`.
+        self.paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
+        if settings.sandbox_port is not None:
+            currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
+            self.token = LocalSandbox(settings.sandbox_port, next(currencies, "KUDOS")).token
+            if settings.enabled:
+                _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
+        if not settings.enabled:
+            _log.warning("the paywall is switched off: everything is free (enabled=False)")
+
+    def on_loopback(self, host: str, port: int | str | None, root_path: str) -> Paywall:
+        """Return the paywall of a site on play money that was not told its address: the server's own, on loopback.
+
+        Args:
+            host: the Host header. Only which spelling of loopback is taken from it: cookies do not cross from one to
+                another.
+            port: of the server.
+            root_path: where the application is mounted.
+        """
+        name = "[::1]" if host.startswith("[::1]") else "localhost" if host.partition(":")[0] == "localhost" else ""
+        return self._at(f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{root_path}")
+
+    def _open(self, public_url: str) -> Paywall:
+        return Paywall(self.settings, self.settings.secret_keys or (play_key(),), public_url)

@@ -1,0 +1,160 @@
+"""The paywall as pure WSGI middleware: the application's iterable is returned as it is (PEP 3333)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Protocol, Unpack
+
+from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.config import Options, RuleList
+from taler_paywall.drive import perform, run
+from taler_paywall.forms import MAX_FORM
+from taler_paywall.http import Header, Request, Response
+from taler_paywall.payment import ENVIRON_KEY
+from taler_paywall.paywall import Granted, Paywall
+from taler_paywall.site import Site
+from taler_paywall.transport import TOTAL_TIMEOUT
+
+Environ = dict[str, Any]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
+
+
+class StartResponse(Protocol):
+    """``start_response`` of PEP 3333."""
+
+    def __call__(  # noqa: D102
+        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = ..., /
+    ) -> Callable[[bytes], object]: ...
+
+
+WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class PaywallMiddleware:
+    """Ask for a payment with GNU Taler before the application answers.
+
+    It may be called by any number of threads or greenlets, in the process that made it or in one that was forked from
+    it: nothing is opened or started before the first request.
+
+    Args:
+        app: any WSGI application.
+        rules: what is sold: a list of `taler_paywall.Rule`, or ``{pattern: price}``; the first that matches wins.
+        options: see `taler_paywall.config.Options` and the README; ``backend``, ``token``, ``secret_key`` and
+            ``public_url`` may come from the environment (``TALER_PAYWALL_BACKEND`` and so on).
+
+    Raises:
+        ConfigError: every mistake in the configuration, each with its fix.
+    """
+
+    def __init__(self, app: WSGIApp, rules: RuleList, **options: Unpack[Options]) -> None:
+        self.app = app
+        self._site = Site(rules, options)
+        settings = self._site.settings
+        self._backend = HttpBackend(settings.backend, settings.backend_public_url, self._site.token)
+        self._perform = partial(perform, backend=self._backend, cache=self._site.cache)
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Let a request pass, answer it, or let it pass once it is paid."""
+        if not self._site.enabled:
+            return self.app(environ, start_response)
+        path, raw_path, root_path = _paths_of(environ)
+        paywall = self._site.paywall or self._paywall_on_loopback(environ, root_path)
+        if not paywall.concerns(path, raw_path, root_path):
+            return self.app(environ, start_response)
+        request = Request(
+            method=environ["REQUEST_METHOD"],
+            path=path,
+            raw_path=raw_path,
+            root_path=root_path,
+            query=environ.get("QUERY_STRING", "").encode("latin-1"),
+            headers=_headers_of(environ),
+        )
+        answer = self._answer(paywall, request, environ)
+        if answer is None:
+            return self.app(environ, start_response)
+        if isinstance(answer, Response):
+            return _respond(answer, request, start_response)
+        environ[ENVIRON_KEY] = answer.payment
+        return self.app(environ, _granting(start_response, answer))
+
+    def close(self) -> None:
+        """Close this process's connections to the backend; they also end with this object, and with the process."""
+        self._backend.close()
+
+    def _answer(self, paywall: Paywall, request: Request, environ: Environ) -> Granted | Response | None:
+        """Run one request through the flow; whatever breaks in it, nothing is given away."""
+        try:
+            body = _read_form(environ) if paywall.is_form(request) else b""
+            case = paywall.begin(request, body)
+            if case is None or isinstance(case, Response):
+                return case
+            perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
+            return paywall.finish(case, run(case.flow, perform))
+        except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
+            return paywall.failed(request)
+
+    def _paywall_on_loopback(self, environ: Environ, root_path: str) -> Paywall:
+        return self._site.on_loopback(environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
+
+
+def _paths_of(environ: Environ) -> tuple[str, bytes | None, str]:
+    """Return path, raw path and root path as ASGI has them.
+
+    WSGI hands decoded bytes over as Latin-1. The raw path stands in no standard; some servers tell it.
+    """
+    root_path = _text(environ.get("SCRIPT_NAME", "")).rstrip("/")
+    path = _text(environ.get("PATH_INFO", ""))
+    if path and not path.startswith("/"):
+        # Some servers cut SCRIPT_NAME off within a segment; routers put the slash back.
+        path = f"/{path}"
+    target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
+    raw_path = target.partition("?")[0].encode("latin-1", "replace") if target else None
+    return root_path + path or "/", raw_path, root_path
+
+
+def _text(native: str) -> str:
+    return native if native.isascii() else native.encode("latin-1").decode("utf-8", "replace")
+
+
+def _headers_of(environ: Environ) -> list[Header]:
+    """Return the headers with the names that they have in HTTP, in lower case."""
+    return [
+        (key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for key, value in environ.items()
+        if key.startswith("HTTP_") or (key in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value)
+    ]
+
+
+def _respond(response: Response, request: Request, start_response: StartResponse) -> Iterable[bytes]:
+    """Send an answer of the paywall's own."""
+    status = f"{response.status} {HTTPStatus(response.status).phrase}"
+    start_response(status, _native(response.headers))
+    return [] if request.method == "HEAD" else [response.body]
+
+
+def _granting(start_response: StartResponse, granted: Granted) -> StartResponse:
+    """Add the headers of a granted answer; everything else passes as it is, ``write`` included."""
+
+    def granting(status: str, headers: list[tuple[str, str]], *exc_info: ExcInfo | None) -> Callable[[bytes], object]:
+        given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        return start_response(status, _native(granted.headers(given)), *exc_info)
+
+    return granting
+
+
+def _native(headers: Iterable[Header]) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+
+
+def _read_form(environ: Environ) -> bytes | None:
+    """Read the body of a form of ours, None if it is too long."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    # A body without a length is chunked; only some servers tell where it ends.
+    unknown = MAX_FORM + 1 if environ.get("wsgi.input_terminated") else 0
+    size = int(length) if length.isdecimal() else unknown
+    body: bytes = environ["wsgi.input"].read(min(size, MAX_FORM + 1))
+    return body if len(body) <= MAX_FORM else None

@@ -1,0 +1,7 @@
+"""The origin application as servers import it, configured by the environment."""
+
+from __future__ import annotations
+
+from .origin_wsgi import create
+
+app = create()
