@@ -14,7 +14,7 @@ from taler_paywall.drive import aperform, arun
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.payment import SCOPE_KEY
-from taler_paywall.paywall import Granted, Paywall
+from taler_paywall.paywall import Case, Granted, Paywall
 from taler_paywall.site import Site
 from taler_paywall.transport import TOTAL_TIMEOUT
 
@@ -22,11 +22,12 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Frameworks give the three arguments types of their own, which exclude each other.
+ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class PaywallMiddleware:
-    """Ask for a payment with GNU Taler before the application answers.
+    """Ask for a payment with GNU Taler before the application answers an HTTP request or accepts a websocket.
 
     Args:
         app: any ASGI application.
@@ -45,9 +46,9 @@ class PaywallMiddleware:
         self._backend = AsyncHttpBackend(settings.backend, settings.backend_public_url, self._site.token)
         self._perform = partial(aperform, backend=self._backend, cache=self._site.cache)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request pass, answer it, or let it pass once it is paid."""
-        if scope["type"] == "lifespan":
+        if scope["type"] not in {"http", "websocket"}:
             return await self.app(scope, receive, self._closing(send))
         if not self._site.enabled:
             return await self.app(scope, receive, send)
@@ -72,7 +73,7 @@ class PaywallMiddleware:
         try:
             body = await _read_form(receive) if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if case is None or isinstance(case, Response):
+            if not isinstance(case, Case):
                 return case
             perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
             return paywall.finish(case, await arun(case.flow, perform))
@@ -122,19 +123,22 @@ async def _respond(response: Response, scope: Scope, send: Send) -> None:
 def _granting(send: Send, granted: Granted) -> Send:
     """Add the headers of a granted answer; every other message passes as it is."""
 
-    async def granting(message: Message) -> None:
+    # No coroutine of its own: a stream has a message for every event.
+    def granting(message: Message) -> Awaitable[None]:
         if message["type"] in {"http.response.start", "websocket.accept", "websocket.http.response.start"}:
             message = {**message, "headers": granted.headers(message.get("headers", ()))}
-        await send(message)
+        return send(message)
 
     return granting
 
 
 async def _read_form(receive: Receive) -> bytes | None:
-    """Read the body of a form of ours, None if it is too long."""
+    """Read the body of a form of ours, None if it is too long, or cut off."""
     body = b""
     while len(body) <= MAX_FORM:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
         body += message.get("body", b"")
         if not message.get("more_body"):
             return body if len(body) <= MAX_FORM else None

@@ -7,6 +7,7 @@ pool's network the time-outs of a request are deadlines.
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import time
 import weakref
@@ -37,22 +38,29 @@ _FAILURES = (
     httpcore.TimeoutException,
     httpcore.UnsupportedProtocol,
     OSError,
+    UnicodeError,  # a host name that cannot be one
 )
 
 
 class _Pool:
     """What belongs to one process: connections, and the places for requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
         self.connections = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=ssl_context,
             max_connections=MAX_REQUESTS,
             max_keepalive_connections=MAX_IDLE,
             keepalive_expiry=IDLE_SECONDS,
             network_backend=_DeadlineNetwork(),
         )
         self.places = BoundedSemaphore(MAX_REQUESTS)
-        weakref.finalize(self, self.connections.close)
+        weakref.finalize(self, _close_own, self.connections, os.getpid())
+
+
+def _close_own(connections: httpcore.ConnectionPool, process: int) -> None:
+    # A fork copies its parent's pool with whatever locks another thread held: closing that could wait for ever.
+    if process == os.getpid():
+        connections.close()
 
 
 class HttpBackend:
@@ -69,6 +77,8 @@ class HttpBackend:
     def __init__(self, base_url: str, public_url: str, token: Token) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
+        # Made here, because it takes 20 ms: of threads that come first all at once, each would make its own.
+        self._ssl_context = httpx.create_ssl_context(trust_env=False) if base_url.startswith("https:") else None
         # By process ID: a forked worker must not share its parent's connections.
         self._pools: dict[int, _Pool] = {}
 
@@ -85,7 +95,7 @@ class HttpBackend:
         """
         if deadline is None:
             deadline = time.monotonic() + TOTAL_TIMEOUT
-        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool())
+        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool(self._ssl_context))
         if not pool.places.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise BackendUnreachable("no answer in time")
         try:
@@ -134,8 +144,18 @@ class _DeadlineNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        seconds = min(CONNECT_TIMEOUT, _seconds_left(timeout))
-        return _DeadlineStream(self._network.connect_tcp(host, port, seconds, local_address, socket_options))
+        deadline = time.monotonic() + min(CONNECT_TIMEOUT, _seconds_left(timeout))
+        addresses = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        failure: Exception = httpcore.ConnectError()
+        for left in range(len(addresses), 0, -1):
+            # Each has its share of the time, so that one that is silent does not take it from the next.
+            seconds = _seconds_left(deadline) / left
+            try:
+                stream = self._network.connect_tcp(str(addresses[-left]), port, seconds, local_address, socket_options)
+                return _DeadlineStream(stream)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
+                failure = exc
+        raise failure
 
 
 class _DeadlineStream(httpcore.NetworkStream):
@@ -154,7 +174,8 @@ class _DeadlineStream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, _seconds_left(timeout)))
+        seconds = min(CONNECT_TIMEOUT, _seconds_left(timeout))
+        return _DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, seconds))
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -8,10 +8,12 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from taler_paywall.decision import Refused
-from taler_paywall.http import Request
+from taler_paywall.http import UNSAFE_METHODS, Request
 
 #: Bytes of a form.
 MAX_FORM = 4096
+#: What may be bought: the page is made for its own method, and HEAD would leave it without a body.
+_METHODS = UNSAFE_METHODS | {"GET"}
 
 
 def page_of_form(request: Request, body: bytes | None, public_url: str) -> Request | Refused:
@@ -19,7 +21,8 @@ def page_of_form(request: Request, body: bytes | None, public_url: str) -> Reque
 
     Args:
         request: that carries the form.
-        body: form fields or a JSON object with ``page`` (path and query) and ``method``; None if it was too long.
+        body: form fields or a JSON object with ``page`` (path and query) and ``method``; None if it was too long,
+            or cut off.
         public_url: of the site.
     """
     if not _is_own(request, public_url):
@@ -30,10 +33,13 @@ def page_of_form(request: Request, body: bytes | None, public_url: str) -> Reque
     target = form.get("page", "")
     if not target.startswith("/") or target.startswith("//") or not target.isascii() or not target.isprintable():
         return Refused(400, "malformed-form")
+    method = form.get("method", "GET")
+    if method not in _METHODS:
+        return Refused(400, "malformed-form")
     url = urlsplit(target)
     return replace(
         request,
-        method=form.get("method", "GET"),
+        method=method,
         path=unquote(url.path),
         raw_path=url.path.encode(),
         root_path="",

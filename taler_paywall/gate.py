@@ -44,7 +44,7 @@ class Gate:
 
     def _lookalikes_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
         """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""
-        others = readings(request.path, request.raw_path)
+        others = _readings(request)
         if others is None:
             return False
         for other in (self._apply(request, reading) for reading in others):
@@ -65,8 +65,15 @@ class Gate:
 
     def _any_reading_is_sold(self, request: Request) -> bool:
         """Tell whether any reading of an odd path is sold, whatever the method and the exceptions."""
-        found = readings(request.path, request.raw_path)
+        found = _readings(request)
         if found is None:
             return True
         views = found | {without_root(reading, request.root_path) for reading in found}
         return any(self._rules.sells(view) for view in views)
+
+
+def _readings(request: Request) -> set[str] | None:
+    """List every reading of the path as the server sees it, and of the application's part; None if that is too much."""
+    whole = readings(request.path, request.raw_path)
+    own = readings(request.app_path, None) if request.root_path else set[str]()
+    return None if whole is None or own is None else whole | own

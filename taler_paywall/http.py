@@ -25,7 +25,10 @@ _ROBOTS = re.compile(
     rb"feedfetcher|feedly|archiver|headlesschrome/.*lighthouse"
 ).search
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
-_CDN_HEADERS = frozenset({b"cdn-cache-control", b"surrogate-control", b"cloudflare-cdn-cache-control"})
+# What caches in front of a site believe rather than Cache-Control.
+_CDN_HEADERS = frozenset(
+    {b"cdn-cache-control", b"surrogate-control", b"cloudflare-cdn-cache-control", b"x-accel-expires"}
+)
 
 
 @dataclass(frozen=True, slots=True)

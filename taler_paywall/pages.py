@@ -163,7 +163,8 @@ class Pages:
 
     def redirect(self, status: int, url: str, request: Request) -> Response:
         """Send a browser to a URL that was checked."""
-        return self._finish(request, Response(status, ((b"location", url.encode()),)))
+        headers = ((b"location", url.encode()), (b"content-type", b"text/plain; charset=utf-8"))
+        return self._finish(request, Response(status, headers))
 
     def preflight(self, request: Request) -> Response:
         """Answer a CORS preflight of an allowed origin (Fetch standard), without the application."""
@@ -184,7 +185,8 @@ class Pages:
         cached = any(name == b"cache-control" for name, _ in response.headers)
         headers = [
             *response.headers,
-            (b"content-length", b"%d" % len(response.body)),
+            # RFC 9110, section 8.6: none with 204.
+            *([] if response.status == HTTPStatus.NO_CONTENT else [(b"content-length", b"%d" % len(response.body))]),
             *([] if cached else [(b"cache-control", b"no-store")]),
             (b"vary", _VARY + (b", Origin" if self._settings.cors_origins else b"")),
             (b"x-content-type-options", b"nosniff"),

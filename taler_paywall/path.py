@@ -97,11 +97,16 @@ def _without_dot_segments(path: str) -> str:
     return "/".join(kept)
 
 
+def _from_first_slash(path: str) -> str:
+    return path[path.index("/") :] if "/" in path else path
+
+
 _TRANSFORMS: tuple[Callable[[str], str], ...] = (
     folded,
     unquote,
     unquote,
     _without_authority,
+    _from_first_slash,
     lambda path: re.split(r"[?#\x00]", path, maxsplit=1)[0],
     lambda path: path.replace("\\", "/"),
     lambda path: re.sub(r";[^/]*", "", path),

@@ -48,12 +48,12 @@ class Granted:
     """The application may answer.
 
     Args:
-        payment: for the application to read.
+        payment: for the application to read, None if the request is exempt.
         cookies: ``Set-Cookie`` values to add to its answer.
         extra: further headers to add.
     """
 
-    payment: Payment
+    payment: Payment | None
     cookies: tuple[bytes, ...]
     extra: tuple[Header, ...]
 
@@ -92,8 +92,8 @@ class Paywall:
         """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""
         return self._gate.concerns(path, raw_path, root_path) or self._prefix in path
 
-    def begin(self, request: Request, body: bytes | None = b"") -> Case | Response | None:
-        """Open the case of a request; None: the paywall has nothing to do with it; a response: there is no case.
+    def begin(self, request: Request, body: bytes | None = b"") -> Case | Granted | Response | None:
+        """Open the case of a request, or answer it without one; None: the paywall has nothing to do with it.
 
         Args:
             request: that `concerns` did not let pass.
@@ -104,12 +104,16 @@ class Paywall:
         if request.app_path.startswith(self._prefix):
             return self._reserved(request)
         found = self._gate.find(request)
+        if found is None and self._is_preflight(request):
+            # A rule of POST does not cover OPTIONS, but it covers what the preflight asks for.
+            method = request.header(b"access-control-request-method").decode("latin-1")
+            found = self._gate.find(replace(request, method=method))
         if isinstance(found, Refused):
             return self._refuse(request, found)
         if found is None:
             return None
         if self._settings.exempt and self._settings.exempt(request) is True:
-            return None
+            return Granted(None, (), ())
         if self._is_preflight(request):
             return self._pages.preflight(request)
         offer = self._offer(*found)

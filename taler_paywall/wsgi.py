@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from taler_paywall.blocking_transport import HttpBackend
 from taler_paywall.config import Options, RuleList
@@ -15,23 +15,9 @@ from taler_paywall.drive import perform, run
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Header, Request, Response
 from taler_paywall.payment import ENVIRON_KEY
-from taler_paywall.paywall import Granted, Paywall
+from taler_paywall.paywall import Case, Granted, Paywall
 from taler_paywall.site import Site
 from taler_paywall.transport import TOTAL_TIMEOUT
-
-Environ = dict[str, Any]
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-
-
-class StartResponse(Protocol):
-    """``start_response`` of PEP 3333."""
-
-    def __call__(  # noqa: D102
-        self, status: str, headers: list[tuple[str, str]], exc_info: ExcInfo | None = ..., /
-    ) -> Callable[[bytes], object]: ...
-
-
-WSGIApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class PaywallMiddleware:
@@ -50,14 +36,14 @@ class PaywallMiddleware:
         ConfigError: every mistake in the configuration, each with its fix.
     """
 
-    def __init__(self, app: WSGIApp, rules: RuleList, **options: Unpack[Options]) -> None:
+    def __init__(self, app: WSGIApplication, rules: RuleList, **options: Unpack[Options]) -> None:
         self.app = app
         self._site = Site(rules, options)
         settings = self._site.settings
         self._backend = HttpBackend(settings.backend, settings.backend_public_url, self._site.token)
         self._perform = partial(perform, backend=self._backend, cache=self._site.cache)
 
-    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Let a request pass, answer it, or let it pass once it is paid."""
         if not self._site.enabled:
             return self.app(environ, start_response)
@@ -77,7 +63,7 @@ class PaywallMiddleware:
         if answer is None:
             return self.app(environ, start_response)
         if isinstance(answer, Response):
-            return _respond(answer, request, start_response)
+            return _respond(answer, start_response)
         environ[ENVIRON_KEY] = answer.payment
         return self.app(environ, _granting(start_response, answer))
 
@@ -85,34 +71,35 @@ class PaywallMiddleware:
         """Close this process's connections to the backend; they also end with this object, and with the process."""
         self._backend.close()
 
-    def _answer(self, paywall: Paywall, request: Request, environ: Environ) -> Granted | Response | None:
+    def _answer(self, paywall: Paywall, request: Request, environ: WSGIEnvironment) -> Granted | Response | None:
         """Run one request through the flow; whatever breaks in it, nothing is given away."""
         try:
             body = _read_form(environ) if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if case is None or isinstance(case, Response):
+            if not isinstance(case, Case):
                 return case
             perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
             return paywall.finish(case, run(case.flow, perform))
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    def _paywall_on_loopback(self, environ: Environ, root_path: str) -> Paywall:
+    def _paywall_on_loopback(self, environ: WSGIEnvironment, root_path: str) -> Paywall:
         return self._site.on_loopback(environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
 
 
-def _paths_of(environ: Environ) -> tuple[str, bytes | None, str]:
+def _paths_of(environ: WSGIEnvironment) -> tuple[str, bytes | None, str]:
     """Return path, raw path and root path as ASGI has them.
 
     WSGI hands decoded bytes over as Latin-1. The raw path stands in no standard; some servers tell it.
     """
-    root_path = _text(environ.get("SCRIPT_NAME", "")).rstrip("/")
-    path = _text(environ.get("PATH_INFO", ""))
-    if path and not path.startswith("/"):
-        # Some servers cut SCRIPT_NAME off within a segment; routers put the slash back.
-        path = f"/{path}"
+    root_path, path = _text(environ.get("SCRIPT_NAME", "")), _text(environ.get("PATH_INFO", ""))
     target: str | None = environ.get("RAW_URI") or environ.get("REQUEST_URI")
     raw_path = target.partition("?")[0].encode("latin-1", "replace") if target else None
+    if root_path.endswith("/"):
+        root_path, path = root_path.rstrip("/"), path if path.startswith("/") else f"/{path}"
+    if path and not path.startswith("/"):
+        # Some servers cut SCRIPT_NAME off within a segment. What is left stands alone, and has several readings.
+        return path, raw_path, ""
     return root_path + path or "/", raw_path, root_path
 
 
@@ -120,7 +107,7 @@ def _text(native: str) -> str:
     return native if native.isascii() else native.encode("latin-1").decode("utf-8", "replace")
 
 
-def _headers_of(environ: Environ) -> list[Header]:
+def _headers_of(environ: WSGIEnvironment) -> list[Header]:
     """Return the headers with the names that they have in HTTP, in lower case."""
     return [
         (key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
@@ -129,17 +116,17 @@ def _headers_of(environ: Environ) -> list[Header]:
     ]
 
 
-def _respond(response: Response, request: Request, start_response: StartResponse) -> Iterable[bytes]:
-    """Send an answer of the paywall's own."""
+def _respond(response: Response, start_response: StartResponse) -> Iterable[bytes]:
+    """Send an answer of the paywall's own; to HEAD it has no body already."""
     status = f"{response.status} {HTTPStatus(response.status).phrase}"
     start_response(status, _native(response.headers))
-    return [] if request.method == "HEAD" else [response.body]
+    return [response.body]
 
 
 def _granting(start_response: StartResponse, granted: Granted) -> StartResponse:
     """Add the headers of a granted answer; everything else passes as it is, ``write`` included."""
 
-    def granting(status: str, headers: list[tuple[str, str]], *exc_info: ExcInfo | None) -> Callable[[bytes], object]:
+    def granting(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         return start_response(status, _native(granted.headers(given)), *exc_info)
 
@@ -150,11 +137,14 @@ def _native(headers: Iterable[Header]) -> list[tuple[str, str]]:
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
 
 
-def _read_form(environ: Environ) -> bytes | None:
-    """Read the body of a form of ours, None if it is too long."""
+def _read_form(environ: WSGIEnvironment) -> bytes | None:
+    """Read the body of a form of ours, None if it is too long, or cut off."""
     length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdecimal():
+        # Nine digits are too long already, and Python refuses to read thousands.
+        size = min(int(length[:9]), MAX_FORM + 1)
+        body: bytes = environ["wsgi.input"].read(size)
+        return body if len(body) == size <= MAX_FORM else None
     # A body without a length is chunked; only some servers tell where it ends.
-    unknown = MAX_FORM + 1 if environ.get("wsgi.input_terminated") else 0
-    size = int(length) if length.isdecimal() else unknown
-    body: bytes = environ["wsgi.input"].read(min(size, MAX_FORM + 1))
+    body = environ["wsgi.input"].read(MAX_FORM + 1) if environ.get("wsgi.input_terminated") else b""
     return body if len(body) <= MAX_FORM else None

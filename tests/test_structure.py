@@ -39,6 +39,7 @@ def test_public_names() -> None:
         "Resource",
         "Rule",
         "TalerPaywallError",
+        "payment_from",
     }
 
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http import HTTPStatus
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self, TypeGuard, cast
 from wsgiref.types import WSGIApplication
 
 import httpx
@@ -20,7 +20,8 @@ from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.errors import TalerPaywallError
 from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.testing.wallet import TalerWallet
-from taler_paywall.wsgi import WSGIApp
+from taler_paywall.testing.wsgi import WSGITransport
+from taler_paywall.wsgi import PaywallMiddleware as WSGIPaywallMiddleware
 
 #: What browsers send when somebody opens a page.
 BROWSER: Final = {
@@ -133,7 +134,7 @@ class OpenClient:
 
     def __call__(
         self,
-        app: ASGIApp | WSGIApp,
+        app: ASGIApp | WSGIApplication,
         *,
         browser: bool = True,
         wallet: TalerWallet | None = None,
@@ -163,21 +164,42 @@ class OpenClient:
 
 
 @contextmanager
-def serving(app: ASGIApp | WSGIApp) -> Iterator[httpx.BaseTransport]:
+def serving(app: ASGIApp | WSGIApplication) -> Iterator[httpx.BaseTransport]:
     """Run an application with its paywall in this process, and give the way to it.
 
     Args:
-        app: an ASGI or a WSGI application.
+        app: an ASGI or a WSGI application. A WSGI application runs in the thread that asks.
 
     Raises:
-        SiteError: the start-up failed.
+        SiteError: it is neither, or the start-up failed.
     """
-    if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__):
-        with _serving_asgi(cast("ASGIApp", app)) as transport:
+    if _is_asgi(app):
+        with _serving_asgi(app) as transport:
             yield transport
+    elif _takes(app, 2):
+        try:
+            yield WSGITransport(cast("WSGIApplication", app))
+        finally:
+            if isinstance(app, WSGIPaywallMiddleware):
+                app.close()
     else:
-        with httpx.WSGITransport(cast("WSGIApplication", app)) as transport:
-            yield transport
+        raise SiteError(f"{app!r} is no application of ASGI or WSGI; what makes one has to be called first")
+
+
+def _is_asgi(app: ASGIApp | WSGIApplication) -> TypeGuard[ASGIApp]:
+    """Tell by what it is called with: scope, receive and send; or environ and start_response."""
+    asynchronous = iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__)
+    return asynchronous or (_takes(app, 3) and not _takes(app, 2))
+
+
+def _takes(app: object, number: int) -> bool:
+    if not callable(app):
+        return False
+    try:
+        signature(app).bind(*range(number))
+    except TypeError:
+        return False
+    return True
 
 
 @contextmanager
@@ -190,7 +212,12 @@ def _serving_asgi(app: ASGIApp) -> Iterator[httpx.BaseTransport]:
     Raises:
         SiteError: the start-up failed.
     """
-    lifespan = LifespanOn(uvicorn.Config(app, lifespan="auto", interface="asgi3", log_config=None))
+
+    async def alone(scope: Scope, receive: Receive, send: Send) -> None:
+        # uvicorn takes what can be called without arguments for something that makes an application.
+        await app(scope, receive, send)
+
+    lifespan = LifespanOn(uvicorn.Config(alone, lifespan="auto", interface="asgi3", log_config=None))
 
     async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
         await app({**scope, "state": lifespan.state.copy()}, receive, send)

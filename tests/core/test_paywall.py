@@ -61,7 +61,14 @@ def test_free_and_unknown_paths_pass() -> None:
 )
 def test_exempt(exempt: Callable[[Request], Any], passes: bool) -> None:  # noqa: FBT001 - a table
     """Only True lets a request pass without paying; a coroutine, which is true, is refused at construction."""
-    assert (paywall(exempt=exempt).begin(ask()) is None) is passes
+    answer = paywall(exempt=exempt).begin(ask())
+    assert isinstance(answer, Granted) is passes
+    if isinstance(answer, Granted):
+        assert answer.payment is None
+        assert answer.headers([(b"cache-control", b"public, s-maxage=60")]) == [
+            (b"cache-control", b"private"),
+            (b"vary", b"Cookie"),
+        ]
 
     async def staff(_: Request) -> bool:
         return False
