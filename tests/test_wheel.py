@@ -26,6 +26,8 @@ async def site(scope, receive, send):
 
 app = PaywallMiddleware(site, {"/articles/{slug}": "KUDOS:0.5"}, backend="sandbox:%d")
 """
+#: The only module that needs an extra.
+PLUGIN = "taler_paywall.testing.plugin"
 
 
 @dataclass
@@ -97,6 +99,49 @@ def test_contents(wheel: Path) -> None:
         assert needed in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests", "examples", "benchmarks")) for name in names)
+
+
+def modules(wheel: Path) -> list[str]:
+    """Return the names of all modules of the wheel but the one that runs the command."""
+    files = [name.removesuffix(".py") for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
+    names = [name.removesuffix("/__init__").replace("/", ".") for name in files]
+    return sorted(name for name in names if not name.endswith(".__main__"))
+
+
+def run_python(environment: Path, directory: Path, code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with the installed package, warnings being errors."""
+    command = [str(environment / "python"), "-W", "error", "-c", code]
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True)
+
+
+def test_every_module_imports_without_extras(wheel: Path, environment: Path, tmp_path: Path) -> None:
+    """No module but the pytest plugin needs an extra, and none warns."""
+    names = modules(wheel)
+    assert {"taler_paywall.asgi", "taler_paywall.wsgi", "taler_paywall.testing.client", PLUGIN} < set(names)
+    done = run_python(environment, tmp_path, "\n".join(f"import {name}" for name in names if name != PLUGIN))
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["taler_paywall", "taler_paywall.asgi", "taler_paywall.wsgi", "taler_paywall.testing"])
+def test_what_sites_import_stands_alone(name: str, environment: Path, tmp_path: Path) -> None:
+    """Each adapter imports first and alone, too."""
+    done = run_python(environment, tmp_path, f"import {name}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plugin_names_its_extra(environment: Path, tmp_path: Path) -> None:
+    """Without pytest the plugin says what to install."""
+    done = run_python(environment, tmp_path, f"import {PLUGIN}")
+    assert done.stderr.endswith("ImportError: the fixtures need pytest: pip install 'taler-paywall[testing]'\n")
+
+
+def test_types(environment: Path, tmp_path: Path) -> None:
+    """mypy finds the types of the installed package, and a site that uses nothing else passes --strict."""
+    (tmp_path / "site.py").write_text((ROOT / "tests" / "typed" / "plain.py").read_text())
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(environment / "python")]
+    cache = ["--cache-dir", str(tmp_path / "cache")]
+    done = subprocess.run([*command, *cache, "site.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_command(environment: Path) -> None:
