@@ -1,0 +1,3 @@
+"""Workers that were forked from one process, with many readers at once."""
+
+from __future__ import annotations
