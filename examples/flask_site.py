@@ -1,0 +1,72 @@
+"""A Flask site that sells its articles to people and a word count to programs.
+
+With play money: ``gunicorn examples.flask_site:app`` or, for development,
+``flask --app examples.flask_site run``
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+from flask import Flask, Response, abort, jsonify, request, session
+
+from taler_paywall import Resource, Rule, payment_from
+from taler_paywall.wsgi import PaywallMiddleware
+
+ARTICLES = {
+    "bees": ("The bees are back", "They came over the roofs, all at once, on Tuesday."),
+    "night-train": ("The night train", "It leaves at ten, and nobody wants to arrive."),
+}
+
+# Flask's own /static/ is inside the paywall like everything here, and free because no rule names it.
+app = Flask(__name__)
+# Several workers have to share one.
+app.secret_key = os.environ.get("SECRET_KEY") or secrets.token_urlsafe()
+# The paywall sells /articles/bees and /articles/bees/ as one; so let Flask find both.
+app.url_map.strict_slashes = False
+
+
+def price_of_article(resource: Resource) -> str | None:
+    """Sell what there is; for anything else nothing is asked, and the site answers with its own 404."""
+    return "KUDOS:0.5" if resource.parts["slug"] in ARTICLES else None
+
+
+def page(title: str, body: str) -> str:
+    head = f'<!doctype html><title>{title}</title><link rel="stylesheet" href="/static/style.css">'
+    return f"{head}<h1>{title}</h1>{body}"
+
+
+@app.get("/")
+def front() -> str:
+    links = [f'<li><a href="/articles/{slug}">{title}</a>' for slug, (title, _) in ARTICLES.items()]
+    return page("The Ledger", f"<ul>{''.join(links)}</ul>")
+
+
+@app.get("/articles/<slug>")
+def article(slug: str) -> str:
+    if slug not in ARTICLES:
+        abort(404)
+    title, text = ARTICLES[slug]
+    session["opened"] = opened = session.get("opened", 0) + 1
+    payment = payment_from(request.environ)
+    paid = f"Paid: {payment.amount}, order {payment.order_id}." if payment else ""
+    return page(title, f"<p>{text}<p>{paid} Articles opened: {opened}.")
+
+
+@app.post("/api/words")
+def words() -> Response:
+    return jsonify(words=len(request.get_json()["text"].split()))
+
+
+# Around app.wsgi_app, not around app: that stays a Flask object, for its command, its debugger and its test client.
+app.wsgi_app = PaywallMiddleware(  # type: ignore[method-assign]  # as Flask's manual adds middleware
+    app.wsgi_app,
+    rules=[
+        Rule("/articles/{slug}", price=price_of_article, summary="Article {slug}"),
+        Rule("POST /api/words", price="KUDOS:0.1", summary="Words, counted", page="/"),
+    ],
+    backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"),
+    # Extensions for CORS work inside the paywall, so it answers for itself: scripts of this site may read its 402.
+    cors_origins=["https://app.example"],
+)
