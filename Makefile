@@ -23,7 +23,7 @@ lint: $(VENV)/lint $(VENV)/test
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/demo
+bench: $(VENV)/test
 	$(RUN) -m benchmarks $(ROWS)
 
 clean:
@@ -43,11 +43,12 @@ $(VENV)/test $(VENV)/lint: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
 
-# The browser of the tests and the client of the scripts in the guides are the system's; where they cannot be had the
-# tests say so and fail.
+# The browser of the tests, the client of the scripts in the guides and the reverse proxy are the system's; where they
+# cannot be had the tests say so and fail. Each is a command, with its package where that has another name.
 .PHONY: programs
 programs:
-	@missing=; for program in chromium curl; do command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	@missing=; PATH="$$PATH:/usr/sbin"; for program in chromium curl nginx:nginx-light; do \
+	  command -v $${program%:*} >/dev/null || missing="$$missing $${program#*:}"; done; \
 	[ -z "$$missing" ] || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
