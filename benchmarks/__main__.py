@@ -10,9 +10,10 @@ from pathlib import Path
 from benchmarks.inprocess import measure_requests
 from benchmarks.sandbox import measure_sandbox
 from benchmarks.shop import running_sandbox
+from benchmarks.streams import measure_streams
 from benchmarks.visits import count_calls
 
-ROWS = ("requests", "calls", "sandbox")
+ROWS = ("requests", "calls", "streams", "sandbox")
 
 
 def main() -> None:
@@ -31,6 +32,8 @@ def main() -> None:
             results["requests"] = measure_requests(sandbox)
         if "calls" in rows:
             results["calls"] = count_calls(sandbox)
+        if "streams" in rows:
+            results["streams"] = measure_streams(sandbox)
     if "sandbox" in rows:
         results["sandbox"] = measure_sandbox()
     options.json.parent.mkdir(exist_ok=True)

@@ -140,8 +140,13 @@ async def visit(app: ASGIApp, path: str, cookies: Cookies) -> Answer:
 async def buy(app: ASGIApp, path: str, cookies: Cookies) -> None:
     """Visit a path, and pay what is asked for with a new wallet."""
     asked = await visit(app, path, cookies)
+    await pay(asked.location)
+
+
+async def pay(url: str) -> None:
+    """Pay the order of this status URL with a new wallet."""
     with tempfile.TemporaryDirectory() as directory:
         purse, connection = open_purse(Path(directory) / "wallet.sqlite")
         with contextlib.closing(connection):
             async with http_client() as client:
-                await Wallet(purse, client).pay(asked.location)
+                await Wallet(purse, client).pay(url)

@@ -1,38 +1,66 @@
-"""Fixtures: one sandbox and one newspaper for the whole run, and more where a test wants its own."""
+"""Fixtures: one sandbox for the whole run, one newspaper on each adapter, and more where a test wants its own."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
 
 import pytest
 from reader import Reader
-from running import Sandbox, Site
+from running import Process, Sandbox, Site, StartSite, Wallet
+from servers import Protocol
+
+from .handy import HandyWallet
+from .sites import BARE, NEWSPAPER, QUICK, SITES
+
+
+@pytest.fixture(scope="session", params=SITES)
+def protocol(request: pytest.FixtureRequest) -> Protocol:
+    """Run what follows on both adapters."""
+    return cast("Protocol", request.param)
+
+
+def shared(protocol: Protocol, home: Path, backend: str, app: str) -> Iterator[Site]:
+    """Run a site for many tests, which has to stay free of errors."""
+    started = SITES[protocol](home, backend, app)
+    yield started
+    started.process.end()
+    assert "Traceback" not in started.process.output
 
 
 @pytest.fixture(scope="session")
-def newspaper(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def newspaper(protocol: Protocol, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run the newspaper that most tests share; its backend is configured like a real one."""
-    started = Site(tmp_path_factory.mktemp("newspaper"), sandbox.url)
-    yield started
-    started.process.end()
-    assert "Traceback" not in started.process.output
+    yield from shared(protocol, tmp_path_factory.mktemp("newspaper"), sandbox.url, NEWSPAPER)
 
 
 @pytest.fixture(scope="session")
-def quick(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def quick(protocol: Protocol, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run the newspaper that asks the backend again after a moment."""
-    started = Site(tmp_path_factory.mktemp("quick"), sandbox.url, "tests.site.newspaper.quick:app")
-    yield started
-    started.process.end()
-    assert "Traceback" not in started.process.output
+    yield from shared(protocol, tmp_path_factory.mktemp("quick"), sandbox.url, QUICK)
 
 
 @pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def bare(protocol: Protocol, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run the newspaper without a paywall."""
-    started = Site(tmp_path_factory.mktemp("bare"), "", "examples.newspaper.pages:site")
-    yield started
-    started.process.end()
+    yield from shared(protocol, tmp_path_factory.mktemp("bare"), sandbox.url, BARE)
+
+
+@pytest.fixture
+def start_site(protocol: Protocol, tmp_path: Path, processes: list[Process]) -> StartSite:
+    """Start newspapers that end with the test."""
+    numbers = itertools.count()
+
+    def start(backend: str, app: str = NEWSPAPER, **settings: str) -> Site:
+        home = tmp_path / f"site-{next(numbers)}"
+        home.mkdir()
+        started = SITES[protocol](home, backend, app, **settings)
+        processes.append(started.process)
+        return started
+
+    return start
 
 
 @pytest.fixture
@@ -53,3 +81,10 @@ def readers(newspaper: Site) -> Iterator[Callable[..., Reader]]:
 def reader(readers: Callable[..., Reader]) -> Reader:
     """Open a browser that has never been at the newspaper."""
     return readers()
+
+
+@pytest.fixture
+def wallets(tmp_path: Path) -> Callable[[], Wallet]:
+    """Make further wallets."""
+    numbers = itertools.count()
+    return lambda: HandyWallet(tmp_path, tmp_path / f"wallet-{next(numbers)}.sqlite")

@@ -7,4 +7,7 @@ from examples.newspaper.site import RULES
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware
 
-app = PaywallMiddleware(site, [*RULES, Rule("GET /about", price="KUDOS:1", summary="About")], recheck_after=0.2)
+QUICK_RULES = [*RULES, Rule("GET /about", price="KUDOS:1", summary="About")]
+RECHECK_AFTER = 0.2
+
+app = PaywallMiddleware(site, QUICK_RULES, recheck_after=RECHECK_AFTER)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 
-from reader import Reader, order_of
+from reader import PAGE, Reader, order_of
 from running import TOKEN, Sandbox, Site, StartSandbox, StartSite, Wallet
+from servers import Protocol
 
-from taler_paywall.transport import TOTAL_TIMEOUT
+from taler_paywall.transport import MAX_REQUESTS, TOTAL_TIMEOUT
 
+from .sites import THREADS
 from .test_newspaper_walk import ASKED, CONTENT, ONE, TWO, bought
 
 
@@ -88,6 +94,38 @@ def test_frozen(start_sandbox: StartSandbox, start_site: StartSite, wallet: Wall
         finally:
             sandbox.process.popen.send_signal(signal.SIGCONT)
         assert reader.visit(TWO).status_code == 302
+
+
+def ask(site: Site) -> tuple[int, float]:
+    """Ask for an article on a connection of one's own; return the status, and how long it took."""
+    began = time.monotonic()
+    with closing(HTTPConnection("127.0.0.1", site.port, timeout=60)) as connection:
+        connection.request("GET", ONE, headers={"Accept": PAGE})
+        return connection.getresponse().status, time.monotonic() - began
+
+
+def test_many_strangers_wait(protocol: Protocol, start_site: StartSite) -> None:
+    """Free pages go on while many strangers wait, under WSGI while a thread is free; all strangers are told in time.
+
+    Under WSGI each who waits has a thread, and who finds none free waits for those before, five seconds a round.
+    """
+    first, later, rounds = (MAX_REQUESTS, 0, 1) if protocol == "asgi" else (THREADS - 1, THREADS + 1, 2)
+    with (
+        socket.create_server(("127.0.0.1", 0), backlog=2 * MAX_REQUESTS) as hanging,
+        ThreadPoolExecutor(first + later) as pool,
+        ExitStack() as held,
+    ):
+        hanging.settimeout(60)
+        site = start_site(f"http://127.0.0.1:{hanging.getsockname()[1]}/")
+        strangers = [pool.submit(ask, site) for _ in range(first)]
+        for _ in strangers:
+            held.enter_context(hanging.accept()[0])
+        front_page_does_not_wait(site)
+        assert not any(stranger.done() for stranger in strangers)
+        strangers += [pool.submit(ask, site) for _ in range(later)]
+        answers = [stranger.result() for stranger in strangers]
+    assert {status for status, _ in answers} == {503}
+    assert max(seconds for _, seconds in answers) < 3 * rounds * TOTAL_TIMEOUT
 
 
 def test_wiped(start_sandbox: StartSandbox, start_site: StartSite, wallet: Wallet) -> None:
