@@ -2,17 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import secrets
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 from reader import Reader
-from running import Sandbox
 
+from taler_paywall.testing.wallet import TalerWallet
+
+from . import matrix
 from .front import FRONTS, Front, Fronts
+from .till import Till
+
+#: How many tests a run leaves out.
+DESELECTED: pytest.StashKey[int] = pytest.StashKey()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note that the run is a partial one."""
+    for item in items:
+        item.config.stash[DESELECTED] = item.config.stash.get(DESELECTED, 0) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the table after the tests that fill it."""
+    items.sort(key=lambda item: item.path.name == "test_matrix.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record which site a test has passed in front of."""
+    report = yield
+    matrix.note(item, report)
+    return report
 
 
 @pytest.fixture(scope="session")
-def fronts(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
+    """Run the sandbox of all sites."""
+    started = Till(tmp_path_factory.mktemp("till"))
+    yield started
+    assert started.process.end() == 0, started.process.output
+
+
+@pytest.fixture(scope="session")
+def purse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TalerWallet]:
+    """Open a wallet in this process, faster than the command; every test buys things of its own with it."""
+    with TalerWallet(tmp_path_factory.mktemp("purse") / "wallet.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def fronts(sandbox: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
     """Start sites on demand."""
     opened = Fronts(tmp_path_factory.mktemp("fronts"), sandbox.url)
     yield opened
@@ -23,6 +65,12 @@ def fronts(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def front(request: pytest.FixtureRequest, fronts: Fronts) -> Front:
     """Return the site under one server; tests of one protocol choose: ``parametrize("front", ASGI, indirect=True)``."""
     return fronts[request.param]
+
+
+@pytest.fixture
+def name() -> str:
+    """Make up an article that nobody else asks for."""
+    return f"n{secrets.token_hex(6)}"
 
 
 @pytest.fixture
@@ -43,3 +91,32 @@ def readers(front: Front) -> Iterator[Callable[[], Reader]]:
 def reader(readers: Callable[[], Reader]) -> Reader:
     """Open a browser that has never been at the site."""
     return readers()
+
+
+@pytest.fixture(scope="session")
+def tickets() -> dict[str, dict[str, str]]:
+    """Keep the cookies of one purchase in front of each site: of /paid/shared, for tests that only read."""
+    return {}
+
+
+@pytest.fixture
+def paid(front: Front, reader: Reader, purse: TalerWallet, tickets: dict[str, dict[str, str]]) -> Reader:
+    """Open a browser that has bought /paid/shared."""
+    if front.name not in tickets:
+        purse.pay(reader.visit("/paid/shared").headers["location"])
+        assert reader.visit("/paid/shared").status_code == 200
+        tickets[front.name] = reader.cookies()
+    reader.hold(tickets[front.name])
+    return reader
+
+
+@pytest.fixture
+def called(front: Front) -> Iterator[Callable[[str], list[str]]]:
+    """Tell which calls of the application had a word in their path."""
+    with front.reader() as stranger:
+
+        def ask(word: str) -> list[str]:
+            found: list[str] = json.loads(stranger.http.get(f"/journal?{word}").content)
+            return found
+
+        yield ask

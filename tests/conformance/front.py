@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import httpx
+from anyio.from_thread import start_blocking_portal
 from reader import Reader
-from running import SECRET_KEY, TOKEN, Process
-from servers import BY_NAME, SERVERS, Protocol, serve
+from running import SECRET_KEY, TOKEN, Process, free_port
+from servers import BY_NAME, SERVERS, Protocol
 
 from taler_paywall.config import Options
-from taler_paywall.testing.client import serving
+
+from .here import AsgiHere, Here, WsgiHere
 
 ASGI_HERE: Final = "asgi in process"
 WSGI_HERE: Final = "wsgi in process"
@@ -22,8 +24,11 @@ IN_PROCESS: Final = (ASGI_HERE, WSGI_HERE)
 ASGI: Final = (ASGI_HERE, *(server.name for server in SERVERS if server.protocol == "asgi"))
 WSGI: Final = (WSGI_HERE, *(server.name for server in SERVERS if server.protocol == "wsgi"))
 FRONTS: Final = ASGI + WSGI
-#: Where a site in this process believes to be.
+#: Where the sites in this process believe to be; each elsewhere, or to a wallet their articles would be the same.
 HERE: Final = "http://127.0.0.1:8000"
+HERE_TOO: Final = "http://127.0.0.1:8001"
+#: One for all browsers: making it takes longer than most tests, and nothing here is encrypted.
+TLS: Final = ssl.create_default_context()
 
 
 @dataclass(frozen=True)
@@ -35,18 +40,23 @@ class Front:
         protocol: of the application.
         url: its base URL, no slash at the end.
         process: of the server, None for a site in this process.
-        transport: makes the way to a site in this process, None for the others.
+        transport: the way to a site in this process, None for the others.
     """
 
     name: str
     protocol: Protocol
     url: str
     process: Process | None
-    transport: Callable[[], httpx.BaseTransport] | None
+    transport: Here | None
 
     def reader(self) -> Reader:
         """Open a browser that has never been here; the caller closes it."""
-        return Reader(self.url, self.transport() if self.transport else None)
+        return Reader(self.url, self.transport or httpx.HTTPTransport(verify=TLS, trust_env=False))
+
+    @property
+    def log(self) -> str:
+        """What the server has written."""
+        return self.process.output if self.process else self.transport.log if self.transport else ""
 
 
 class Fronts:
@@ -55,45 +65,61 @@ class Fronts:
     def __init__(self, home: Path, backend: str) -> None:
         self._home = home
         self._backend = backend
-        self._started: dict[str, Front] = {}
+        self._started: dict[tuple[str, str], Front] = {}
         self._stack = ExitStack()
 
     def __getitem__(self, name: str) -> Front:
-        if name not in self._started:
-            self._started[name] = self._here(name) if name in IN_PROCESS else self._under(name)
-        return self._started[name]
+        return self.mounted(name, "")
+
+    def mounted(self, name: str, root: str, *options: str, **settings: str) -> Front:
+        """Return a site that its server serves at a path of its own.
+
+        Args:
+            name: of the server.
+            root: the path.
+            options: that tell it to the server.
+            settings: environment variables that do.
+        """
+        if (name, root) not in self._started:
+            started = self._here(name, root) if name in IN_PROCESS else self._under(name, root, *options, **settings)
+            self._started[name, root] = started
+        return self._started[name, root]
 
     def close(self) -> None:
         """End all sites."""
         self._stack.close()
 
-    def _under(self, name: str) -> Front:
+    def _under(self, name: str, root: str, *options: str, **settings: str) -> Front:
         server = BY_NAME[name]
-        home = self._home / name.replace(" ", "-")
+        home = self._home / f"{name}{root}".replace(" ", "-").replace("/", "-")
         home.mkdir()
-        settings = {
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        settings |= {
+            "TALER_PAYWALL_PUBLIC_URL": url + root,
             "TALER_PAYWALL_BACKEND": self._backend,
             "TALER_PAYWALL_TOKEN": TOKEN,
             "TALER_PAYWALL_SECRET_KEY": SECRET_KEY,
         }
-        process, url = serve(server, home, f"tests.conformance.served_{server.protocol}:app", **settings)
+        app = f"tests.conformance.served_{server.protocol}:app"
+        # Some servers take options in front of the application alone.
+        module, *arguments = server.command(app, port)
+        process = Process(home, module, *options, *arguments, **settings)
         self._stack.callback(process.end)
+        process.wait_for(f"{url}{root}/")
         return Front(name, server.protocol, url, process, None)
 
-    def _here(self, name: str) -> Front:
-        options: Options = {
-            "backend": self._backend,
-            "token": TOKEN,
-            "secret_key": SECRET_KEY,
-            "public_url": HERE,
-        }
+    def _here(self, name: str, root: str) -> Front:
+        options: Options = {"backend": self._backend, "token": TOKEN, "secret_key": SECRET_KEY}
         if name == ASGI_HERE:
-            from .origin_asgi import create
+            from .origin_asgi import Several
 
-            asgi = self._stack.enter_context(serving(create(**options)))
-            return Front(name, "asgi", HERE, None, lambda: asgi)
-        from .origin_wsgi import create as create_wsgi
+            asgi = Several(HERE + root, options)
+            portal = self._stack.enter_context(start_blocking_portal())
+            self._stack.callback(portal.call, asgi.aclose)
+            return Front(name, "asgi", HERE, None, AsgiHere(asgi, portal, root))
+        from .origin_wsgi import Several as SeveralWsgi
 
-        app = create_wsgi(**options)
-        self._stack.callback(app.close)
-        return Front(name, "wsgi", HERE, None, lambda: httpx.WSGITransport(app))
+        wsgi = SeveralWsgi(HERE_TOO + root, options)
+        self._stack.callback(wsgi.close)
+        return Front(name, "wsgi", HERE_TOO, None, WsgiHere(wsgi, root))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from .origin_wsgi import create
+import os
 
-app = create()
+from .origin_wsgi import Several
+
+app = Several(os.environ["TALER_PAYWALL_PUBLIC_URL"])

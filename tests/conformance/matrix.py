@@ -1,0 +1,89 @@
+"""What was seen of the paywall where: behaviour by adapter and server, and why some cells are empty.
+
+A row is a test that uses the fixture ``front``; its label is the first line of its docstring. All parametrised cases of
+a test are one row.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pytest
+
+from .front import ASGI, ASGI_HERE, FRONTS, WSGI
+
+#: Which sites each test has passed in front of, by module and test.
+SEEN: Final[defaultdict[tuple[str, str], set[str]]] = defaultdict(set)
+#: The headings of the modules and the labels of the tests.
+HEADINGS: Final[dict[str, str]] = {}
+LABELS: Final[dict[tuple[str, str], str]] = {}
+
+_ONE_SERVER: Final = "Needs HTTP/2 with early hints and trailers, and a server that has both."
+#: Why a cell is empty: by test, or module, then by server or protocol. The test comes before the module.
+ABSENT: Final[Mapping[str, Mapping[str, str]]] = {
+    "test_asgi_servers": {
+        "wsgi": "Only ASGI has this.",
+        ASGI_HERE: "Needs a server; in this process `test_asgi_messages` and `test_asgi_scope` look at every message.",
+    },
+    "test_headers_of_an_accepted_websocket": {
+        "granian": "Needs a server that accepts websockets with headers of the application.",
+    },
+    "test_early_hints_and_trailers": dict.fromkeys(("uvicorn", "uvicorn h11", "granian"), _ONE_SERVER),
+}
+
+
+def note(item: pytest.Item, report: pytest.TestReport) -> None:
+    """Record a test that has passed in front of a site."""
+    if not isinstance(item, pytest.Function) or report.when != "call" or not report.passed:
+        return
+    front = item.callspec.params.get("front") if hasattr(item, "callspec") else None
+    if not isinstance(front, str):
+        return
+    row = item.path.stem, item.originalname
+    SEEN[row].add(front)
+    HEADINGS[row[0]] = _sentence(item.module.__doc__)
+    LABELS[row] = _sentence(item.function.__doc__)
+
+
+def reason(row: tuple[str, str], front: str) -> str | None:
+    """Return why a test cannot be in front of a site, None if it can be."""
+    module, test = row
+    protocol = "asgi" if front in ASGI else "wsgi"
+    reasons = {**ABSENT.get(module, {}), **ABSENT.get(test, {})}
+    return reasons.get(front) or reasons.get(protocol)
+
+
+def gaps() -> list[str]:
+    """Return the cells that nobody explains, and the reasons that nothing needs."""
+    found: list[str] = []
+    for row, seen in SEEN.items():
+        explained = {front for front in FRONTS if reason(row, front) is not None}
+        found += [f"{'::'.join(row)} was seen, but has a reason: {front}" for front in sorted(seen & explained)]
+        missing = set(FRONTS) - seen - explained
+        found += [f"{'::'.join(row)} was not seen, and has no reason: {front}" for front in sorted(missing)]
+    known = {name for row in SEEN for name in row}
+    found += [f"{name}: a reason for nothing" for name in ABSENT if name not in known]
+    return found
+
+
+def lines() -> Iterator[str]:
+    """Yield the lines of the tables, one for each module, and of the footnotes."""
+    notes: dict[str, int] = {}
+    for module in sorted(HEADINGS):
+        yield from (f"## {HEADINGS[module]}", "")
+        yield f"| | {' | '.join(ASGI)} | {' | '.join(WSGI)} |"
+        yield "| --- |" + " :-: |" * len(FRONTS)
+        for row in (row for row in LABELS if row[0] == module):
+            cells = []
+            for front in FRONTS:
+                why = reason(row, front)
+                cells.append("✓" if why is None else f"[^{notes.setdefault(why, len(notes) + 1)}]")
+            yield f"| {LABELS[row]} | {' | '.join(cells)} |"
+        yield ""
+    yield from (f"[^{number}]: {why}" for why, number in notes.items())
+
+
+def _sentence(docstring: str | None) -> str:
+    return (docstring or "").partition("\n")[0].rstrip(".")
