@@ -14,6 +14,8 @@ TEXT: Final = ("Content-Type", "text/plain")
 #: What is sent in pieces, to whoever asks for a range, or again.
 DOCUMENT: Final = bytes(range(256)) * 16
 ETAG: Final = '"one"'
+#: Seconds that a stream waits for the test.
+PATIENCE: Final = 20
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from taler_paywall.config import Options
 from taler_paywall.http import without_root
 from taler_paywall.payment import payment_from
 
-from .answers import JOURNAL, Answer, Asked, Trouble, answer_to
+from .answers import JOURNAL, PATIENCE, Answer, Asked, Trouble, answer_to
 from .rules import AROUND, MOUNTED, NESTED, OPTIONS, RULES, joined
 
 
@@ -53,7 +53,7 @@ async def steps(path: str, query: str, receive: Receive, send: Send, media_type:
     await _start(send, Answer(200, (("Content-Type", media_type),)))
     await send({"type": "http.response.body", "body": b"data: one\n\n", "more_body": True})
     reader, writer = await asyncio.open_connection("127.0.0.1", int(query))
-    await reader.read()
+    await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
     await send({"type": "http.response.body", "body": b"data: two\n\n", "more_body": False})
 

@@ -12,10 +12,12 @@ from taler_paywall.config import Options
 from taler_paywall.payment import payment_from
 from taler_paywall.wsgi import PaywallMiddleware
 
-from .answers import JOURNAL, Answer, Asked, Trouble, answer_to
+from .answers import JOURNAL, PATIENCE, Answer, Asked, Trouble, answer_to
 from .rules import AROUND, MOUNTED, NESTED, OPTIONS, RULES, joined
 
 PIECE: Final = b"for ever" * 8192
+#: More than all buffers on the way hold; an adapter that collected them would show, and not fill the memory.
+PIECES: Final = 1000
 
 
 def origin(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -56,7 +58,7 @@ def steps(path: str, query: str, start_response: StartResponse, media_type: str 
 
     def pieces() -> Iterator[bytes]:
         yield b"data: one\n\n"
-        with socket.create_connection(("127.0.0.1", int(query))) as test:
+        with socket.create_connection(("127.0.0.1", int(query)), PATIENCE) as test:
             test.recv(1)
         yield b"data: two\n\n"
 
@@ -73,12 +75,16 @@ class Endless:
 
     def __init__(self, path: str, query: str, start_response: StartResponse) -> None:
         self.path = path
+        self.left = PIECES
         _start(start_response, Answer(200, (("Content-Type", "text/plain"),)))
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        self.left -= 1
+        if self.left < 0:
+            raise StopIteration
         return PIECE
 
     def close(self) -> None:

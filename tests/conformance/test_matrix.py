@@ -18,8 +18,8 @@ DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "conformance.md"
 INTRODUCTION: Final = """\
 # Where the paywall was seen to work
 
-What the paywall does to HTTP, and the adapters and servers that it was seen with. A tick means: a test has started this
-very application behind `taler_paywall.asgi.PaywallMiddleware` or `taler_paywall.wsgi.PaywallMiddleware` under this very
+What the paywall does to HTTP, and the adapters and servers that it was seen with. A tick means: a test has started
+an application behind `taler_paywall.asgi.PaywallMiddleware` or `taler_paywall.wsgi.PaywallMiddleware` under this very
 server, or called it in its own process, has talked HTTP to it on loopback, and passed. The merchant backend is the
 sandbox. Where there is no tick, a note says why. A server that is not installed fails the run. "uvicorn" is uvicorn
 with httptools and uvloop, "uvicorn h11" with h11 and asyncio; the three of gunicorn are its workers.
