@@ -91,7 +91,6 @@ FREE: list[tuple[str, Any, Options]] = [
     (PAGE, {"/paid/*": None}, {}),
     (PAGE, {"/paid/*": lambda _: None}, {}),
     (PAGE, RULES, {"enabled": False}),
-    (PAGE, RULES, {"exempt": lambda _: True}),
 ]
 
 
