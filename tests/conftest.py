@@ -16,6 +16,34 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+#: How many tests a run leaves out.
+DESELECTED: pytest.StashKey[int] = pytest.StashKey()
+#: These compare a table in the documentation with what the other tests have recorded.
+TABLES = {"test_matrix.py", "test_status_table.py"}
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note that the run is a partial one."""
+    for item in items:
+        item.config.stash[DESELECTED] = item.config.stash.get(DESELECTED, 0) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tables after the tests that fill them."""
+    items.sort(key=lambda item: item.path.name in TABLES)
+
+
+@pytest.fixture
+def whole_run(request: pytest.FixtureRequest) -> None:
+    """Leave partial runs of a directory alone: they have not seen everything."""
+    items = {item.path for item in request.session.items}
+    named = any("::" in argument for argument in request.config.args)
+    if named or request.config.stash.get(DESELECTED, 0) or not set(request.path.parent.glob("test_*.py")) <= items:
+        pytest.skip("only a part of the tests has been run")
+    if request.session.testsfailed or "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.skip("other tests have failed, or were run elsewhere")
+
+
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Run the sandbox that most tests share."""

@@ -15,20 +15,6 @@ from . import matrix
 from .front import FRONTS, Front, Fronts
 from .till import Till
 
-#: How many tests a run leaves out.
-DESELECTED: pytest.StashKey[int] = pytest.StashKey()
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Note that the run is a partial one."""
-    for item in items:
-        item.config.stash[DESELECTED] = item.config.stash.get(DESELECTED, 0) + 1
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the table after the tests that fill it."""
-    items.sort(key=lambda item: item.path.name == "test_matrix.py")
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

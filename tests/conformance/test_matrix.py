@@ -11,8 +11,9 @@ from typing import Final
 
 import pytest
 
-from .conftest import DESELECTED
 from .matrix import gaps, lines
+
+pytestmark = pytest.mark.usefixtures("whole_run")
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "conformance.md"
 INTRODUCTION: Final = """\
@@ -28,18 +29,6 @@ This file is made of what the tests in `tests/conformance` have recorded: `UPDAT
 `make test` fails if it is not up to date.
 
 """
-
-
-@pytest.fixture(autouse=True)
-def _whole_run(request: pytest.FixtureRequest) -> None:
-    """Leave partial runs alone: they have not seen everything."""
-    here = Path(__file__)
-    items = {item.path for item in request.session.items}
-    named = any("::" in argument for argument in request.config.args)
-    if named or request.config.stash.get(DESELECTED, 0) or not set(here.parent.glob("test_*.py")) <= items:
-        pytest.skip("only a part of the tests has been run")
-    if request.session.testsfailed or "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("other tests have failed, or were run elsewhere")
 
 
 def test_every_cell_is_seen_or_has_a_reason() -> None:

@@ -12,20 +12,6 @@ from .era import FORMS, OTHER, Era, Reader
 from .shop import Process, Shop
 from .wallets import PurseFile
 
-#: How many tests a run leaves out.
-DESELECTED: pytest.StashKey[int] = pytest.StashKey()
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Note that the run is a partial one."""
-    for item in items:
-        item.config.stash[DESELECTED] = item.config.stash.get(DESELECTED, 0) + 1
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the table of all statuses after the tests that see them."""
-    items.sort(key=lambda item: item.path.name == "test_status_table.py")
-
 
 @pytest.fixture(scope="session")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:

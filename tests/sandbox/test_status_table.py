@@ -14,9 +14,10 @@ import pytest
 
 from taler_paywall.sandbox.routes import ENDPOINTS
 
-from .conftest import DESELECTED
 from .statuses import REMARKS, STATUSES
 from .traffic import SEEN
+
+pytestmark = pytest.mark.usefixtures("whole_run")
 
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "sandbox-statuses.md"
 INTRODUCTION: Final = """\
@@ -33,18 +34,6 @@ not up to date. The numbers of sections are those of the merchant API reference.
 | endpoint | section | status | codes | seen by |
 | --- | --- | --- | --- | --- |
 """
-
-
-@pytest.fixture(autouse=True)
-def _whole_run(request: pytest.FixtureRequest) -> None:
-    """Leave partial runs alone: they have not seen everything."""
-    here = Path(__file__)
-    items = {item.path for item in request.session.items}
-    named = any("::" in argument for argument in request.config.args)
-    if named or request.config.stash.get(DESELECTED, 0) or not set(here.parent.glob("test_*.py")) <= items:
-        pytest.skip("only a part of the tests has been run")
-    if request.session.testsfailed or "PYTEST_XDIST_WORKER" in os.environ:
-        pytest.skip("other tests have failed, or were run elsewhere")
 
 
 def _order(endpoint: str) -> tuple[list[int], int]:

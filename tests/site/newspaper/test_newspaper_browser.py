@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 from reader import order_of
 from running import Sandbox, Site, StartSandbox, StartSite, Wallet, eventually
+from tab import ARGUMENTS, CHROMIUM, SITE_COOKIES, Tab
 
-from .tab import ARGUMENTS, CHROMIUM, SITE_COOKIES, Tab
 from .test_newspaper_walk import CONTENT, ONE, TWO
 
 PAY = "Pay with play money"
