@@ -61,8 +61,9 @@ class PaywallMiddleware:
             return await self.app(scope, receive, send)
         if isinstance(answer, Response):
             return await _respond(answer, scope, send)
-        paid_scope = {**scope, SCOPE_KEY: answer.payment}
-        return await self.app(paid_scope, receive, _granting(send, answer))
+        if answer.payment:
+            scope = {**scope, SCOPE_KEY: answer.payment}
+        return await self.app(scope, receive, _granting(send, answer))
 
     async def aclose(self) -> None:
         """Close the connections to the backend; only needed where no server runs the lifespan, once per event loop."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 import time
 import weakref
 from collections.abc import Iterable
-from threading import BoundedSemaphore
 from typing import Any
 
 import httpcore
@@ -43,18 +43,32 @@ _FAILURES = (
 
 
 class _Pool:
-    """What belongs to one process: connections, and the places for requests."""
+    """What belongs to one process: connections, and the places for requests.
 
-    def __init__(self, ssl_context: ssl.SSLContext | None) -> None:
-        self.connections = httpcore.ConnectionPool(
-            ssl_context=ssl_context,
-            max_connections=MAX_REQUESTS,
-            max_keepalive_connections=MAX_IDLE,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=_DeadlineNetwork(),
-        )
-        self.places = BoundedSemaphore(MAX_REQUESTS)
-        weakref.finalize(self, _close_own, self.connections, os.getpid())
+    Args:
+        tls: whether the backend is served over https.
+    """
+
+    def __init__(self, *, tls: bool) -> None:
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._connections: httpcore.ConnectionPool | None = None
+        self.places = threading.BoundedSemaphore(MAX_REQUESTS)
+
+    @property
+    def connections(self) -> httpcore.ConnectionPool:
+        """The connections, made by the first of the threads that come at once: a TLS context takes 20 ms."""
+        with self._lock:
+            if self._connections is None:
+                self._connections = httpcore.ConnectionPool(
+                    ssl_context=httpx.create_ssl_context(trust_env=False) if self._tls else None,
+                    max_connections=MAX_REQUESTS,
+                    max_keepalive_connections=MAX_IDLE,
+                    keepalive_expiry=IDLE_SECONDS,
+                    network_backend=_DeadlineNetwork(),
+                )
+                weakref.finalize(self, _close_own, self._connections, os.getpid())
+            return self._connections
 
 
 def _close_own(connections: httpcore.ConnectionPool, process: int) -> None:
@@ -77,9 +91,9 @@ class HttpBackend:
     def __init__(self, base_url: str, public_url: str, token: Token) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
-        # Made here, because it takes 20 ms: of threads that come first all at once, each would make its own.
-        self._ssl_context = httpx.create_ssl_context(trust_env=False) if base_url.startswith("https:") else None
-        # By process ID: a forked worker must not share its parent's connections.
+        self._tls = base_url.startswith("https:")
+        # By process ID: a forked worker must not share its parent's connections. Made at first use, locks included:
+        # gevent replaces what they are made of after the application was loaded.
         self._pools: dict[int, _Pool] = {}
 
     def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
@@ -95,11 +109,11 @@ class HttpBackend:
         """
         if deadline is None:
             deadline = time.monotonic() + TOTAL_TIMEOUT
-        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool(self._ssl_context))
+        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool(tls=self._tls))
         if not pool.places.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise BackendUnreachable("no answer in time")
         try:
-            token = self._access_token() if request.private else ""
+            token = self._token if isinstance(self._token, str) else self._token() if request.private else ""
             return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
         except _FAILURES as exc:
             # The kind of exception is enough: its text could hold a URL.
@@ -111,9 +125,6 @@ class HttpBackend:
         """Close the connections of this process."""
         if pool := self._pools.pop(os.getpid(), None):
             pool.connections.close()
-
-    def _access_token(self) -> str:
-        return self._token if isinstance(self._token, str) else self._token()
 
 
 def _exchange(connections: httpcore.ConnectionPool, message: Outgoing, deadline: float) -> BackendResponse:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from threading import Lock
 
 from taler_paywall.operations import Payment, PaymentKey
+from taler_paywall.process_lock import ProcessLock
 
 #: Expiry is spread by this share, so that a busy site's payments are not all asked for in the same second.
 SPREAD = 0.1
@@ -22,7 +22,7 @@ class MemoryCache:
     def __init__(self, size: int = 100_000) -> None:
         self._size = size
         self._payments: dict[PaymentKey, tuple[float, Payment]] = {}
-        self._lock = Lock()
+        self._lock = ProcessLock()
 
     def get(self, keys: tuple[PaymentKey, ...]) -> Payment | None:
         """Return the payment of the first key that is held and has not expired."""
@@ -36,7 +36,7 @@ class MemoryCache:
     def put(self, key: PaymentKey, payment: Payment, seconds: float) -> None:
         """Hold a payment for about so many seconds."""
         expires = time.monotonic() + seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load only
-        with self._lock:
+        with self._lock.own:
             self._payments.pop(key, None)
             if len(self._payments) >= self._size:
                 del self._payments[next(iter(self._payments))]
@@ -44,5 +44,5 @@ class MemoryCache:
 
     def forget(self, key: PaymentKey) -> None:
         """Drop a payment."""
-        with self._lock:
+        with self._lock.own:
             self._payments.pop(key, None)

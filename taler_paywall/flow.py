@@ -103,7 +103,7 @@ class _Steps:
             return known
         if known is None and self.visit.lost_cookies(self.storefront.public_url, self.storefront.merchant_base_url):
             return CookiesNeeded()
-        if not (self.visit.buy_again or self.visit.request.may_order):
+        if not (self.visit.buy_again or self.visit.request.may_order(self.storefront.cors_origins)):
             return PaymentRequired(self.offer.amount)
         order = self.next_attempt(orders[0], known) if known else self.first_attempt()  # 4
         outcome = yield from self.create(order)

@@ -26,8 +26,9 @@ _ROBOTS = re.compile(
 ).search
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
 # What caches in front of a site believe rather than Cache-Control.
-_CDN_HEADERS = frozenset(
-    {b"cdn-cache-control", b"surrogate-control", b"cloudflare-cdn-cache-control", b"x-accel-expires"}
+_CDN_HEADERS = (
+    *(b"cdn-cache-control", b"edge-control", b"litespeed-cache-control"),
+    *(b"surrogate-control", b"x-accel-expires"),
 )
 
 
@@ -75,9 +76,12 @@ class Request:
             return self.header(b"sec-fetch-mode") == b"navigate" and self.header(b"sec-fetch-dest") == b"document"
         return self.preferred_representation == "html"
 
-    @property
-    def may_order(self) -> bool:
-        """Whether this request may make an order: a person or a client who could pay for it (design, section 8)."""
+    def may_order(self, origins: frozenset[str]) -> bool:
+        """Tell whether this request may make an order: a person or a client who could pay for it (design, section 8).
+
+        Args:
+            origins: whose scripts count as the site's own, if they are of the same site: its cookies go with them.
+        """
         if self.websocket or self.header(b"sec-purpose") or self.header(b"purpose") or self.header(b"x-moz"):
             return False
         if self.method != "GET" and self.method not in UNSAFE_METHODS:
@@ -89,7 +93,8 @@ class Request:
             return True
         if mode == b"navigate":
             return dest == b"document"
-        return dest in {b"", b"empty"} and self.header(b"sec-fetch-site") == b"same-origin"
+        site, origin = self.header(b"sec-fetch-site"), self.header(b"origin").decode("latin-1")
+        return dest in {b"", b"empty"} and (site == b"same-origin" or (site == b"same-site" and origin in origins))
 
     @property
     def preferred_representation(self) -> Representation:
@@ -175,8 +180,8 @@ def granted_headers(headers: Iterable[Header], cookies: Iterable[bytes]) -> list
         if lower == b"cache-control":
             directives += [part.strip() for part in value.split(b",")]
         elif lower == b"vary":
-            varies += [part.strip() for part in value.split(b",")]
-        elif lower not in _CDN_HEADERS:
+            varies += [part.strip() for part in value.split(b",") if part.strip()]
+        elif not lower.endswith(_CDN_HEADERS):
             kept.append((name, value))
     private = [part for part in directives if part and part.split(b"=")[0].strip().lower() not in _SHARED_CACHES]
     kept.append((b"cache-control", b", ".join([b"private", *private])))

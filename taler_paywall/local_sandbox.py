@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from threading import Lock
 
 from taler_paywall.config import MIN_KEY_BYTES
 from taler_paywall.errors import BackendUnreachable
+from taler_paywall.process_lock import ProcessLock
 from taler_paywall.sandbox_secret import SandboxSecret, SecretFileError, secret_path, state_directory, write_private
+from taler_paywall.transport import TOTAL_TIMEOUT
 
 START_TIMEOUT = 10.0
 
@@ -54,7 +55,7 @@ class LocalSandbox:
     def __init__(self, port: int, currency: str = "KUDOS") -> None:
         self._port = port
         self._currency = currency
-        self._lock = Lock()
+        self._lock = ProcessLock()
         self._known: SandboxSecret | None = None
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -64,13 +65,23 @@ class LocalSandbox:
         Raises:
             BackendUnreachable: it does not run and cannot be started, or another program has its port.
         """
-        with self._lock:
+        with self._alone():
             if self._known is None or not self._stands(self._known):
                 try:
                     self._known = self._join_or_start()
                 except (OSError, SecretFileError) as exc:
                     raise BackendUnreachable(f"the sandbox can be neither joined nor started: {exc}") from None
             return self._known.token
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = self._lock.own
+        if not lock.acquire(timeout=TOTAL_TIMEOUT):
+            raise BackendUnreachable("the sandbox does not answer in time")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _stands(self, known: SandboxSecret) -> bool:
         return self._child.poll() is None if self._child else _proves(self._port, known)

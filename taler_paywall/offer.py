@@ -24,6 +24,7 @@ class Storefront:
         refund_delay: how long a refund stays possible, in seconds.
         recheck_after: how long a payment is believed without asking again, in seconds.
         merchant_pub: the instance's public key, None if any is accepted.
+        cors_origins: whose scripts may buy, if they are of the same site.
     """
 
     public_url: str
@@ -32,6 +33,7 @@ class Storefront:
     refund_delay: int
     recheck_after: float
     merchant_pub: str | None = None
+    cors_origins: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

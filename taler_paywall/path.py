@@ -104,6 +104,7 @@ def _from_first_slash(path: str) -> str:
 _TRANSFORMS: tuple[Callable[[str], str], ...] = (
     folded,
     unquote,
+    _without_invisible,
     unquote,
     _without_authority,
     _from_first_slash,

@@ -20,6 +20,7 @@ from taler_paywall.offer import Offer, Storefront
 from taler_paywall.operations import Payment, SessionId
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.resource import Resource, Rule
+from taler_paywall.rules import spelled_like
 from taler_paywall.session import Cookies, Keys
 from taler_paywall.visit import Visit
 
@@ -86,6 +87,7 @@ class Paywall:
             refund_delay=settings.refund_delay,
             recheck_after=settings.recheck_after,
             merchant_pub=settings.merchant_pub,
+            cors_origins=settings.cors_origins,
         )
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
@@ -160,7 +162,8 @@ class Paywall:
         known = None if orders else self._cookies.session(request.headers, now)
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = SessionId("") if orders else self._keys.session_id(known or secret)
-        visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder)
+        spelled = any(spelled_like(offer.rule, path) for path in (request.app_path, request.path))
+        visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, spelled=spelled)
         return Case(visit, offer, secret, payment_flow(self._storefront, visit, offer))
 
     def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:

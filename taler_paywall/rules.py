@@ -111,6 +111,11 @@ class Rules:
         return None
 
 
+def spelled_like(rule: Rule, path: str) -> bool:
+    """Tell whether a path of a rule is spelled as the rule spells it; a slash at the end does not count."""
+    return _exactly(rule, path) or _exactly(rule, path.removesuffix("/"))
+
+
 def _match(lenient: re.Pattern[str], path: str) -> re.Match[str] | None:
     return lenient.fullmatch(path) or (lenient.fullmatch(path[:-1]) if path.endswith("/") else None)
 

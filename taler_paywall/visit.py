@@ -20,6 +20,7 @@ class Visit:
         fresh: whether the session is fresh.
         now: seconds since 1970.
         buy_again: whether the reader pressed "buy": what was refunded, or could not be proved, is sold once more.
+        spelled: whether the path is spelled as the rule spells it; the site may not know others.
     """
 
     request: Request
@@ -28,12 +29,13 @@ class Visit:
     fresh: bool
     now: int
     buy_again: bool = False
+    spelled: bool = True
 
     @property
     def page(self) -> str:
         """Path and query that a browser navigated to, to return to after paying; empty for other requests."""
         navigated = self.request.method == "GET" and (self.buy_again or self.request.is_navigation)
-        return self.request.target if navigated and len(self.request.target) <= MAX_PAGE else ""
+        return self.request.target if navigated and self.spelled and len(self.request.target) <= MAX_PAGE else ""
 
     def lost_cookies(self, public_url: str, merchant_base_url: str) -> bool:
         """Tell whether a browser came back from the backend's page without cookies; on one host nobody can tell."""

@@ -64,7 +64,8 @@ class PaywallMiddleware:
             return self.app(environ, start_response)
         if isinstance(answer, Response):
             return _respond(answer, start_response)
-        environ[ENVIRON_KEY] = answer.payment
+        if answer.payment:
+            environ[ENVIRON_KEY] = answer.payment
         return self.app(environ, _granting(start_response, answer))
 
     def close(self) -> None:
@@ -126,9 +127,14 @@ def _respond(response: Response, start_response: StartResponse) -> Iterable[byte
 def _granting(start_response: StartResponse, granted: Granted) -> StartResponse:
     """Add the headers of a granted answer; everything else passes as it is, ``write`` included."""
 
-    def granting(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
+    def granting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], object]:
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        return start_response(status, _native(granted.headers(given)), *exc_info)
+        private = _native(granted.headers(given))
+        try:
+            return start_response(status, private, exc_info) if exc_info else start_response(status, private)
+        finally:
+            # PEP 3333: no cycle through the traceback.
+            exc_info = None
 
     return granting
 
@@ -140,11 +146,13 @@ def _native(headers: Iterable[Header]) -> list[tuple[str, str]]:
 def _read_form(environ: WSGIEnvironment) -> bytes | None:
     """Read the body of a form of ours, None if it is too long, or cut off."""
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdecimal():
-        # Nine digits are too long already, and Python refuses to read thousands.
-        size = min(int(length[:9]), MAX_FORM + 1)
-        body: bytes = environ["wsgi.input"].read(size)
-        return body if len(body) == size <= MAX_FORM else None
+    known = length.isdecimal()
     # A body without a length is chunked; only some servers tell where it ends.
-    body = environ["wsgi.input"].read(MAX_FORM + 1) if environ.get("wsgi.input_terminated") else b""
-    return body if len(body) <= MAX_FORM else None
+    unknown = MAX_FORM + 1 if environ.get("wsgi.input_terminated") else 0
+    # Nine digits are too long already, and Python refuses to read thousands.
+    size = min(int(length[:9]), MAX_FORM + 1) if known else unknown
+    try:
+        body: bytes = environ["wsgi.input"].read(size)
+    except Exception:  # noqa: BLE001 - each server has exceptions of its own for a body that is broken or cut off
+        return None
+    return None if len(body) > MAX_FORM or (known and len(body) < size) else body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from html import unescape
 from http import HTTPStatus
 from inspect import iscoroutinefunction, signature
 from types import TracebackType
@@ -35,7 +36,8 @@ BROWSER: Final = {
 #: What programs send.
 PROGRAM: Final = {"User-Agent": "taler_paywall.testing", "Accept": "application/json"}
 #: The form of the paywall's pages whose button makes a new order.
-_BUY_FORM: Final = re.compile(r'<form method="post" action="([^"]+/reorder)">')
+_BUY_FORM: Final = re.compile(r'<form method="post" action="([^"]+/reorder)">(.*?)</form>', re.DOTALL)
+_HIDDEN: Final = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
 
 
 class SiteError(TalerPaywallError):
@@ -87,7 +89,7 @@ class PaywalledClient(httpx.Client):
         """
         asked = self.request(method, path, **request)
         if asked.status_code == HTTPStatus.PAYMENT_REQUIRED and (form := _BUY_FORM.search(asked.text)):
-            asked = self._press(form[1], asked.request)
+            asked = self._press(form, asked.url)
         if asked.headers.get("location", "").startswith(self._backend):
             bought = self.wallet.pay(asked.headers["location"])
             return self.get(bought.fulfillment_url or path, follow_redirects=True)
@@ -96,10 +98,10 @@ class PaywalledClient(httpx.Client):
         self.wallet.pay(asked.headers["taler"])
         return self.request(method, path, **request)
 
-    def _press(self, action: str, shown: httpx.Request) -> httpx.Response:
-        """Send the form of the page that a request was answered with."""
-        fields = {"page": shown.url.raw_path.decode(), "method": shown.method}
-        return self.post(action, data=fields, headers={"Sec-Fetch-Site": "same-origin"})
+    def _press(self, form: re.Match[str], shown: httpx.URL) -> httpx.Response:
+        """Send a form of the page at an address."""
+        fields = {name: unescape(value) for name, value in _HIDDEN.findall(form[2])}
+        return self.post(shown.join(form[1]), data=fields, headers={"Sec-Fetch-Site": "same-origin"})
 
     def _require_own(self, request: httpx.Request) -> None:
         own = self.base_url

@@ -511,6 +511,7 @@ def targets(draw: st.DrawFn) -> str:
     method=st.sampled_from(["GET", "POST", "HEAD", "get"]),
 )
 @example(target="/SHOP/item-12", root="", quoted=True, told=True, decodings=0, taken=[True] * 7, method="GET")
+@example(target="/%%ffffarticles/one", root="", quoted=True, told=True, decodings=2, taken=[False] * 7, method="GET")
 @example(target="/about//paid", root="/base", quoted=True, told=True, decodings=0, taken=[True] * 7, method="GET")
 def test_what_any_router_serves_is_gated(  # noqa: PLR0917 - drawn
     target: str,

@@ -15,7 +15,7 @@ from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.config import Options, Settings, resolve
 from taler_paywall.decision import PaymentRequired, Unavailable
 from taler_paywall.http import Response
-from taler_paywall.operations import Payment
+from taler_paywall.operations import Call, Payment
 from taler_paywall.paywall import Case, Granted, Paywall
 
 SITE = "https://news.example"
@@ -98,6 +98,46 @@ def test_allowed_origins_may_read_the_answers() -> None:
         assert isinstance(answer, Response)
         assert header(answer, "access-control-allow-origin") == allowed
         assert "Origin" in (header(answer, "vary") or "")
+
+
+SCRIPT = {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty"}
+APP = "https://app.news.example"
+
+
+@pytest.mark.parametrize(
+    ("headers", "orders"),
+    [
+        ({**SCRIPT, "sec_fetch_site": "same-origin"}, True),
+        ({**SCRIPT, "sec_fetch_site": "same-site", "origin": APP}, True),
+        ({**SCRIPT, "sec_fetch_site": "same-site", "origin": "https://other.news.example"}, False),
+        ({**SCRIPT, "sec_fetch_site": "same-site"}, False),
+        ({**SCRIPT, "sec_fetch_site": "cross-site", "origin": APP}, False),
+        ({"sec_fetch_mode": "no-cors", "sec_fetch_dest": "image", "sec_fetch_site": "same-site", "origin": APP}, False),
+    ],
+)
+def test_whose_scripts_make_orders(headers: dict[str, str], orders: bool) -> None:  # noqa: FBT001 - a table
+    """The site's own, and those of allowed origins of the same site: the cookies of others would be lost."""
+    case = paywall(cors_origins=[APP]).begin(ask(**headers))
+    assert isinstance(case, Case)
+    op = next(case.flow, None)
+    assert (isinstance(op, Call) and op.request.method == "POST") is orders
+
+
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [
+        ("/articles/one", "/articles/one"),
+        ("/articles/one/", "/articles/one/"),
+        ("/articles/one/picture.PNG", "/articles/one/picture.PNG"),
+        ("/ARTICLES/one", ""),
+        ("/Articles/one/picture.png", ""),
+    ],
+)
+def test_where_readers_return_to(path: str, page: str) -> None:
+    """To the very page that was asked for, but for a spelling that the site may not know: then to the rule's own."""
+    case = paywall().begin(ask(path=path, sec_fetch_mode="navigate", sec_fetch_dest="document"))
+    assert isinstance(case, Case)
+    assert case.visit.page == page
 
 
 def test_current_prices_are_part_of_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:

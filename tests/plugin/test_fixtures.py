@@ -8,11 +8,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount
 
 from taler_paywall.asgi import PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.testing.client import OpenClient, PaywalledClient, SiteError
-from taler_paywall.testing.process import SandboxError, SandboxProcess
+from taler_paywall.testing.process import PUBLIC_URL, SandboxError, SandboxProcess
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet, WalletError
 
@@ -62,6 +64,19 @@ def test_buying_again_after_a_refund(reader: PaywalledClient, taler_sandbox: Tal
     reader.wallet.refund(taler_sandbox.refund(third["order_id"]))
     assert reader.buy("/articles/bees").status_code == 200
     assert str(reader.wallet.balance["KUDOS"]) == "KUDOS:98.5"
+
+
+@pytest.mark.parametrize("prefix", ["/shop", ""])
+def test_buying_again_in_a_mounted_shop(prefix: str, taler_sandbox: TalerSandbox, paywalled_client: OpenClient) -> None:
+    """The button of the page is pressed where the page says, and names the page that the shop says."""
+    options = {**taler_sandbox.options, "public_url": f"{PUBLIC_URL}/shop"}
+    site = Starlette(routes=[Mount("/shop", paywalled(**options))])
+    reader = paywalled_client(site, public_url=f"{PUBLIC_URL}{prefix}")
+    path = "/articles/bees" if prefix else "/shop/articles/bees"
+    assert reader.buy(path).text == "All about bees"
+    taler_sandbox.refund(taler_sandbox.orders()[0]["order_id"])
+    assert reader.get(path).status_code == 402
+    assert reader.buy(path).text == "All about bees"
 
 
 def test_programs_do_not_buy_again(taler_sandbox: TalerSandbox, paywalled_client: OpenClient) -> None:
