@@ -24,6 +24,8 @@ ARTICLES = {
     "bees": ("The bees are back", "They came over the roofs, all at once, on Tuesday."),
     "night-train": ("The night train", "It leaves at ten, and nobody wants to arrive."),
 }
+# Whose scripts may buy and read: other origins of the same site, which is https://news.example here.
+ORIGINS = os.environ.get("APP_ORIGINS", "https://app.news.example").split()
 
 
 def price_of_article(resource: Resource) -> str | None:
@@ -72,8 +74,9 @@ def words(text: Text) -> dict[str, int]:
 # Inside the paywall like everything here, and free because no rule names it; so are /docs and /openapi.json.
 app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")))
 
-# What is added last is the outermost. The sessions first: who has not paid does not touch them.
+# What is added last is the outermost. What is inside the paywall comes first: who has not paid does not reach it.
 app.add_middleware(SessionMiddleware, secret_key=os.environ.get("SECRET_KEY") or secrets.token_urlsafe())
+app.add_middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True)
 app.add_middleware(
     PaywallMiddleware,
     rules=[
@@ -81,13 +84,6 @@ app.add_middleware(
         Rule("POST /api/words", price="KUDOS:0.1", summary="Words, counted", page="/"),
     ],
     backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"),
-)
-# Outside the paywall: scripts of other sites may read its 402, too, and preflights never reach it.
-app.add_middleware(
-    CORSMiddleware,
-    allow_origins=["https://app.example"],
-    allow_credentials=True,
-    allow_methods=["GET", "POST"],
-    allow_headers=["Content-Type"],
-    expose_headers=["Taler", "Retry-After"],
+    # The paywall answers preflights of what is sold, and makes its own 402 readable.
+    cors_origins=ORIGINS,
 )

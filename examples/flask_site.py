@@ -18,6 +18,8 @@ ARTICLES = {
     "bees": ("The bees are back", "They came over the roofs, all at once, on Tuesday."),
     "night-train": ("The night train", "It leaves at ten, and nobody wants to arrive."),
 }
+# Whose scripts may buy and read: other origins of the same site, which is https://news.example here.
+ORIGINS = os.environ.get("APP_ORIGINS", "https://app.news.example").split()
 
 # Flask's own /static/ is inside the paywall like everything here, and free because no rule names it.
 app = Flask(__name__)
@@ -59,6 +61,16 @@ def words() -> Response:
     return jsonify(words=len(request.get_json()["text"].split()))
 
 
+@app.after_request
+def readable(answer: Response) -> Response:
+    """Let the scripts of those origins read what was paid for; the paywall does the same for its own answers."""
+    if request.origin in ORIGINS:
+        answer.access_control_allow_origin = request.origin
+        answer.access_control_allow_credentials = True
+    answer.vary.add("Origin")
+    return answer
+
+
 # Around app.wsgi_app, not around app: that stays a Flask object, for its command, its debugger and its test client.
 app.wsgi_app = PaywallMiddleware(  # type: ignore[method-assign]  # as Flask's manual adds middleware
     app.wsgi_app,
@@ -67,6 +79,6 @@ app.wsgi_app = PaywallMiddleware(  # type: ignore[method-assign]  # as Flask's m
         Rule("POST /api/words", price="KUDOS:0.1", summary="Words, counted", page="/"),
     ],
     backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"),
-    # Extensions for CORS work inside the paywall, so it answers for itself: scripts of this site may read its 402.
-    cors_origins=["https://app.example"],
+    # The paywall answers preflights of what is sold, and makes its own 402 readable.
+    cors_origins=ORIGINS,
 )

@@ -22,6 +22,8 @@ ARTICLES = {
     "bees": ("The bees are back", "They came over the roofs, all at once, on Tuesday."),
     "night-train": ("The night train", "It leaves at ten, and nobody wants to arrive."),
 }
+# Whose scripts may buy and read: other origins of the same site, which is https://news.example here.
+ORIGINS = os.environ.get("APP_ORIGINS", "https://app.news.example").split()
 
 
 def price_of_article(resource: Resource) -> str | None:
@@ -63,7 +65,7 @@ site = Litestar(
     [front, article, words, create_static_files_router("/static", directories=[Path(__file__).with_name("static")])],
     # Sessions in the memory of this process; several workers need a store that they share.
     middleware=[ServerSideSessionConfig().middleware],
-    cors_config=CORSConfig(allow_origins=["https://app.example"], allow_credentials=True),
+    cors_config=CORSConfig(allow_origins=ORIGINS, allow_credentials=True),
 )
 
 # Around the site, not in middleware=: that is made once for each route and runs after routing, where the paywall's own
@@ -75,6 +77,6 @@ app = PaywallMiddleware(
         Rule("POST /api/words", price="KUDOS:0.1", summary="Words, counted", page="/"),
     ],
     backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"),
-    # Litestar's own CORS works inside the paywall, so it answers for itself: scripts of this site may read its 402.
-    cors_origins=["https://app.example"],
+    # The paywall answers preflights of what is sold, and makes its own 402 readable.
+    cors_origins=ORIGINS,
 )

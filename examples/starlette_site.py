@@ -27,6 +27,8 @@ ARTICLES = {
     "bees": ("The bees are back", "They came over the roofs, all at once, on Tuesday."),
     "night-train": ("The night train", "It leaves at ten, and nobody wants to arrive."),
 }
+# Whose scripts may buy and read: other origins of the same site, which is https://news.example here.
+ORIGINS = os.environ.get("APP_ORIGINS", "https://app.news.example").split()
 
 
 def price_of_article(resource: Resource) -> str | None:
@@ -74,16 +76,16 @@ app = Starlette(
     ],
     # The first is the outermost.
     middleware=[
-        # Outside the paywall: scripts of other sites may read its 402, too, and preflights never reach it.
-        Middleware(
-            CORSMiddleware,
-            allow_origins=["https://app.example"],
-            allow_credentials=True,
-            expose_headers=["Taler", "Retry-After"],
-        ),
         # Outside: it compresses the paywall's pages as well.
         Middleware(GZipMiddleware),
-        Middleware(PaywallMiddleware, RULES, backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:")),
+        Middleware(
+            PaywallMiddleware,
+            RULES,
+            backend=os.environ.get("TALER_PAYWALL_BACKEND", "sandbox:"),
+            cors_origins=ORIGINS,
+        ),
+        # Inside: the paywall answers preflights of what is sold, and makes its own 402 readable.
+        Middleware(CORSMiddleware, allow_origins=ORIGINS, allow_credentials=True),
         # Inside: who has not paid does not touch the site's own sessions. Several workers have to share a key.
         Middleware(SessionMiddleware, secret_key=os.environ.get("SECRET_KEY") or secrets.token_urlsafe()),
     ],

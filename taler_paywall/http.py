@@ -55,8 +55,8 @@ class Request:
     websocket: bool = False
 
     def header(self, name: bytes) -> bytes:
-        """Return a header's value, several of them joined by commas, empty if there is none."""
-        return b", ".join([value for key, value in self.headers if key == name])
+        """Return a header's value, several of them joined as RFC 9110 and RFC 9113 have it, empty if there is none."""
+        return (b"; " if name == b"cookie" else b", ").join([value for key, value in self.headers if key == name])
 
     @property
     def app_path(self) -> str:

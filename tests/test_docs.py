@@ -192,5 +192,5 @@ def table_of(document: str, section: str) -> set[str]:
 def test_links_lead_somewhere() -> None:
     """Every relative link of the documentation names a file that exists."""
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\((?!https?:|#)([^)]+)\)", document.read_text()):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -284,3 +284,10 @@ def test_granted_answers_are_private() -> None:
         (b"vary", b"Accept, Cookie"),
         (b"set-cookie", b"a=b"),
     ]
+
+
+def test_cookies_that_come_in_several_headers() -> None:
+    """HTTP/2 may send a header for each cookie: whoever asks for them all gets one list of pairs."""
+    headers = [(b"cookie", b"a=1"), (b"accept", b"x"), (b"cookie", b"b=2"), (b"accept", b"y")]
+    request = Request("GET", "/", None, "", b"", headers)
+    assert (request.header(b"cookie"), request.header(b"accept")) == (b"a=1; b=2", b"x, y")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-#: The origin whose scripts may read the answers of the examples that have CORS.
-FRIEND: Final = "https://app.example"
+#: The origin whose scripts may buy from the examples that have CORS, and read.
+FRIEND: Final = "https://app.news.example"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Case:
         slash: whether the site's own links to articles end with a slash.
         api: what programs pay for: the headlines (GET) or a count of words (POST).
         session: cookie of the framework's own session, or of the site.
-        cors: whether the site lets scripts of `FRIEND` read its answers.
+        cors: whether the site lets scripts of `FRIEND` buy and read.
     """
 
     server: str
@@ -55,6 +55,12 @@ FLASK: Final = ("examples.flask_site:app", False, "words", "session", True)
 QUART: Final = ("examples.quart_site:app", False, "words", "session", True)
 LITESTAR: Final = ("examples.litestar_site:app", False, "words", "session", True)
 PLAIN: Final = ("examples.wsgi_site:app", False, "headlines", "last", False)
+
+
+def fetch(site: Literal["same-site", "cross-site"], origin: str = FRIEND) -> dict[str, str]:
+    """Return what browsers send with a script's request to another origin."""
+    return {"Origin": origin, "Sec-Fetch-Site": site, "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
+
 
 CASES: Final = (
     Case("uvicorn", *STARLETTE),

@@ -25,11 +25,11 @@ def sites(taler_sandbox_process: SandboxProcess, tmp_path_factory: pytest.TempPa
     options = {k: v for k, v in taler_sandbox_process.environment.items() if not k.endswith("PUBLIC_URL")}
     with ExitStack() as stack:
 
-        def site(server: str, app: str, spoilt: str = "") -> str:
-            key = (server, app, spoilt)
+        def site(server: str, app: str, **settings: str) -> str:
+            key = (server, app, *settings.values())
             if key not in started:
                 home: Path = tmp_path_factory.mktemp("site")
-                process, started[key] = serve(BY_NAME[server], home, app, **options, SPOILT=spoilt)
+                process, started[key] = serve(BY_NAME[server], home, app, **options, **settings)
                 stack.callback(process.end)
             return started[key]
 

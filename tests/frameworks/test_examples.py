@@ -16,7 +16,7 @@ from running import ROOT
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet
 
-from .cases import CASES, FRIEND, Case
+from .cases import CASES, FRIEND, Case, fetch
 from .conftest import Sites
 
 TITLE, OTHER_TITLE = "The bees are back", "The night train"
@@ -126,26 +126,41 @@ WITH_CORS = [pytest.param(case, id=case.id) for case in CASES if case.cors]
 
 
 def preflight_of(method: str) -> dict[str, str]:
-    return {
-        "Origin": FRIEND,
-        "Access-Control-Request-Method": method,
-        "Access-Control-Request-Headers": "content-type",
-    }
+    asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type"}
+    return fetch("same-site") | asked
+
+
+def may_read(answer: httpx.Response) -> bool:
+    """Tell whether a browser gives an answer to scripts of the friend that have sent cookies: one value, no star."""
+    origins = answer.headers.get_list("access-control-allow-origin")
+    return (origins, answer.headers.get("access-control-allow-credentials")) == ([FRIEND], "true")
 
 
 @pytest.mark.parametrize("case", WITH_CORS, indirect=True)
-def test_scripts_of_a_friend_read_the_402(case: Case, program: httpx.Client) -> None:
-    """A preflight is answered without a payment, and the 402 names the friend; a stranger's script reads nothing."""
-    path = case.article("bees")
+def test_scripts_of_a_friend_buy_and_read(case: Case, program: httpx.Client, taler_wallet: TalerWallet) -> None:
+    """A preflight is answered without a payment, the 402 can be read and paid, and so can what was paid for be read."""
+    path, headers = case.article("bees"), fetch("same-site")
     preflight = program.options(path, headers=preflight_of("GET"))
-    assert preflight.status_code in {200, 204}
-    assert preflight.headers["access-control-allow-origin"] == FRIEND
-    asked = program.get(path, headers={"Origin": FRIEND})
-    assert (asked.status_code, asked.headers.get_list("access-control-allow-origin")) == (402, [FRIEND])
-    assert asked.headers["access-control-allow-credentials"] == "true"
+    assert (preflight.status_code in {200, 204}, may_read(preflight)) == (True, True)
+    asked = program.get(path, headers=headers)
+    assert (asked.status_code, may_read(asked)) == (402, True)
     assert "taler" in asked.headers["access-control-expose-headers"].lower()
-    strange = program.get(path, headers={"Origin": "https://stranger.example"})
+    taler_wallet.pay(asked.headers["taler"])
+    read = program.get(path, headers=headers)
+    assert (read.status_code, TITLE in read.text, may_read(read)) == (200, True, True)
+    assert may_read(program.get("/", headers=headers)), "what is free"
+
+
+@pytest.mark.parametrize("case", WITH_CORS, indirect=True)
+def test_scripts_that_cannot_buy(case: Case, program: httpx.Client, taler_sandbox: TalerSandbox) -> None:
+    """Scripts of another site read the 402 without an order, if their origin is named; others read nothing."""
+    path = case.article("bees")
+    asked = program.get(path, headers=fetch("cross-site"))
+    assert (asked.status_code, may_read(asked), "taler" in asked.headers) == (402, True, False)
+    assert asked.json()["amount"] == "KUDOS:0.5"
+    strange = program.get(path, headers=fetch("same-site", "https://comments.news.example"))
     assert (strange.status_code, "access-control-allow-origin" in strange.headers) == (402, False)
+    assert taler_sandbox.orders() == []
 
 
 @pytest.mark.parametrize("case", WITH_CORS, indirect=True)
@@ -153,14 +168,14 @@ def test_scripts_of_a_friend_may_post(case: Case, program: httpx.Client) -> None
     """The preflight of what programs pay for is answered too, whatever its method."""
     method = "GET" if case.api == "headlines" else "POST"
     preflight = program.options(f"/api/{case.api}", headers=preflight_of(method))
-    assert preflight.headers.get("access-control-allow-origin") == FRIEND
+    assert may_read(preflight)
     assert method in preflight.headers["access-control-allow-methods"]
 
 
 @pytest.fixture
 def spoilt(case: Case, sites: Sites) -> Iterator[Reader]:
     """Open a browser in front of the example with one article whose page breaks."""
-    with Reader(sites(case.server, "tests.frameworks.spoilt:app", case.app)) as browser:
+    with Reader(sites(case.server, "tests.frameworks.spoilt:app", SPOILT=case.app)) as browser:
         # Some servers close a connection after a page that broke.
         browser.http.headers["Connection"] = "close"
         yield browser

@@ -24,8 +24,14 @@ def test_the_lines_of_each_section_sell(section: str, code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_links_within_the_guide() -> None:
+    """Every link to a section names one."""
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", GUIDE, re.M)}
+    assert set(re.findall(r"\(#([^)]+)\)", GUIDE)) <= headings
+
+
 def test_every_example_has_its_section() -> None:
-    """Every example is linked to, and every section before the last has its lines."""
+    """Every example is linked to, and every section has its lines, that of those who need not pay too."""
     examples = {file.name for file in (ROOT / "examples").glob("*_site.py")}
     assert set(re.findall(r"\(\.\./examples/(\w+\.py)\)", GUIDE)) == examples
-    assert len(BLOCKS) == len(examples) + 1
+    assert len(BLOCKS) == len(examples) + 2

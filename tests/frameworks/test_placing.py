@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Unpack
 
 import httpx
@@ -18,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, NoMatchFound, Route
 from starlette.staticfiles import StaticFiles
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.shared_data import SharedDataMiddleware
@@ -30,7 +32,7 @@ from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywall
 
-from .cases import FRIEND
+from .cases import FRIEND, fetch
 
 RULES = {"/articles/{slug}": "KUDOS:0.5"}
 STATIC = ROOT / "examples" / "static"
@@ -48,16 +50,19 @@ async def article(request: Request) -> PlainTextResponse:
 ROUTES = [Route("/articles/{slug}", article)]
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("outside", [True, False])
-def test_cors_belongs_outside(*, outside: bool, options: Options) -> None:
-    """The 402 is readable by a friend's scripts if the CORS middleware is outside the paywall, and only then."""
-    cors = Middleware(CORSMiddleware, allow_origins=[FRIEND], expose_headers=["Taler"])
-    paywall = Middleware(PaywallMiddleware, RULES, **options)
+def test_cors_needs_the_paywalls_own_list(*, outside: bool, named: bool, options: Options) -> None:
+    """Only with `cors_origins` can a friend's scripts buy; Starlette's middleware outside replaces headers."""
+    own: Options = {**options, "cors_origins": [FRIEND] if named else []}
+    cors = Middleware(CORSMiddleware, allow_origins=[FRIEND], allow_credentials=True, expose_headers=["Taler"])
+    paywall = Middleware(PaywallMiddleware, RULES, **own)
     app = Starlette(routes=ROUTES, middleware=[cors, paywall] if outside else [paywall, cors])
     with serving(app) as transport, httpx.Client(transport=transport, base_url=PUBLIC_URL) as program:
-        asked = program.get("/articles/bees", headers={"Origin": FRIEND})
-    assert asked.status_code == 402
-    assert asked.headers.get("access-control-allow-origin") == (FRIEND if outside else None)
+        asked = program.get("/articles/bees", headers=fetch("same-site"))
+    assert (asked.status_code, "taler" in asked.headers) == (402, named)
+    readable = [FRIEND] if outside or named else []
+    assert asked.headers.get_list("access-control-allow-origin") == readable
 
 
 @pytest.mark.parametrize("outside", [True, False])
@@ -107,6 +112,53 @@ def test_mounts(protocol: str, around: str, options: Options, paywalled_client: 
     assert reader.get("/shop/articles/bees").status_code == 302
     assert reader.buy("/shop/articles/bees").text == "All about bees"
     assert reader.get("/shop/articles/bees").text == "All about bees"
+
+
+def test_a_mount_with_middleware_of_its_own(
+    options: Options, paywalled_client: OpenClient, taler_sandbox: TalerSandbox
+) -> None:
+    """A paywall in the mount's own list sells, buys again, and leaves the routes known; one around hides them."""
+    own: Options = {**options, "public_url": f"{PUBLIC_URL}/shop", "recheck_after": 0}
+    shop = Starlette(routes=ROUTES)
+    paywall = Middleware(PaywallMiddleware, RULES, **own)
+    app = Starlette(routes=[Mount("/shop", shop, name="shop", middleware=[paywall])])
+    assert app.url_path_for("shop:article", slug="bees") == "/shop/articles/bees"
+    around = Starlette(routes=[Mount("/shop", PaywallMiddleware(shop, RULES, **own), name="shop")])
+    with pytest.raises(NoMatchFound):
+        around.url_path_for("shop:article", slug="bees")
+    reader = paywalled_client(app)
+    assert reader.buy("/shop/articles/bees").text == "All about bees"
+    taler_sandbox.refund(taler_sandbox.orders()[0]["order_id"])
+    assert reader.get("/shop/articles/bees").status_code == 402
+    assert reader.buy("/shop/articles/bees").text == "All about bees"
+    assert [order["paid"] for order in taler_sandbox.orders()] == [True, True]
+
+
+def test_starlette_runs_no_lifespan_of_mounted_applications() -> None:
+    """Only the outermost application starts and ends; so a paywall in a mount is not closed."""
+    begun: list[str] = []
+
+    def lifespan(name: str) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
+        @asynccontextmanager
+        async def begin(_: Starlette) -> AsyncIterator[None]:
+            begun.append(name)
+            yield
+
+        return begin
+
+    with serving(Starlette(routes=[Mount("/shop", Starlette(lifespan=lifespan("shop")))], lifespan=lifespan("site"))):
+        assert begun == ["site"]
+
+
+@pytest.mark.parametrize("protocol", ["asgi", "wsgi"])
+def test_case(protocol: str, options: Options, paywalled_client: OpenClient) -> None:
+    """An address in capitals costs, and who pays for it arrives where the site has the page."""
+    paywall: Any = PaywallMiddleware if protocol == "asgi" else WsgiPaywall
+    site: Any = Starlette(routes=ROUTES) if protocol == "asgi" else shop_in_flask()
+    reader = paywalled_client(paywall(site, RULES, **options))
+    read = reader.buy("/ARTICLES/bees")
+    assert (read.status_code, read.text, read.url.path) == (200, "All about bees", "/articles/bees")
+    assert reader.get("/ARTICLES/bees").status_code == 404
 
 
 SOLD_FILES = {"/static/*": "KUDOS:1"}

@@ -70,7 +70,7 @@ def test_websocket(proxies: Proxies, wallet: TalerWallet) -> None:
 
 
 def test_files_that_nginx_sends(setup: Setup, proxies: Proxies, wallet: TalerWallet) -> None:
-    """nginx sends a file once the paywall has granted it, ranges too; its own location cannot be asked for."""
+    """nginx sends a file once the paywall has granted it, private and with its cookies; its own location is closed."""
     site = proxies.get(setup, FILES)
     paid = site.nginx.home / "paid-files"
     paid.mkdir(exist_ok=True)
@@ -79,7 +79,9 @@ def test_files_that_nginx_sends(setup: Setup, proxies: Proxies, wallet: TalerWal
         buy(reader, wallet, "/files/a.txt")
         got = reader.visit("/files/a.txt")
         assert (got.status_code, got.text) == (200, "0123456789")
-        assert "private" in got.headers["cache-control"]
+        assert ("private" in got.headers["cache-control"], "vary" in got.headers) == (True, False)
+        reader.drop("_o")
+        assert "taler_" in reader.visit("/files/a.txt").headers["set-cookie"], "who lost the order is given it again"
         part = reader.http.get("/files/a.txt", headers={"Range": "bytes=2-3"})
         assert (part.status_code, part.text) == (206, "23")
         assert reader.http.get("/files/a.txt", headers={"If-None-Match": got.headers["etag"]}).status_code == 304
