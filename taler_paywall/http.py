@@ -24,6 +24,8 @@ _ROBOTS = re.compile(
     rb"(?i)bot(?![a-z ])|crawl|spider|slurp|preview|facebookexternalhit|meta-external|embedly|whatsapp|pinterest|"
     rb"feedfetcher|feedly|archiver|headlesschrome/.*lighthouse"
 ).search
+# Some directives have lists of their own, in quotes.
+_DIRECTIVES = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+').findall
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
 # What caches in front of a site believe rather than Cache-Control.
 _CDN_HEADERS = (
@@ -178,7 +180,7 @@ def granted_headers(headers: Iterable[Header], cookies: Iterable[bytes]) -> list
     for name, value in headers:
         lower = name.lower()
         if lower == b"cache-control":
-            directives += [part.strip() for part in value.split(b",")]
+            directives += [part.strip() for part in _DIRECTIVES(value)]
         elif lower == b"vary":
             varies += [part.strip() for part in value.split(b",") if part.strip()]
         elif not lower.endswith(_CDN_HEADERS):

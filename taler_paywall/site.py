@@ -54,7 +54,8 @@ class Site:
             root_path: where the application is mounted.
         """
         name = "[::1]" if host.startswith("[::1]") else "localhost" if host.partition(":")[0] == "localhost" else ""
-        return self._at(f"http://{name or '127.0.0.1'}{f':{port}' if port else ''}{root_path}")
+        shown = "" if str(port) in {"80", "None"} else f":{port}"
+        return self._at(f"http://{name or '127.0.0.1'}{shown}{root_path}")
 
     def _open(self, public_url: str) -> Paywall:
         return Paywall(self.settings, self.settings.secret_keys or (play_key(),), public_url)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Final
 
 from taler_paywall import Payment
@@ -14,6 +15,8 @@ TEXT: Final = ("Content-Type", "text/plain")
 #: What is sent in pieces, to whoever asks for a range, or again.
 DOCUMENT: Final = bytes(range(256)) * 16
 ETAG: Final = '"one"'
+#: What the server sends.
+FILE: Final = Path(__file__)
 #: Seconds that a stream waits for the test.
 PATIENCE: Final = 20
 

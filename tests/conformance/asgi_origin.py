@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Final
 
 from taler_paywall import payment_from
 from taler_paywall.asgi import ASGIApp, Message, PaywallMiddleware, Receive, Scope, Send
-
-FILE: Final = Path(__file__)
-GO_ON: Final = asyncio.Event()
 
 
 def write_down(event: str) -> None:
@@ -34,9 +30,7 @@ def start(**more: object) -> Message:
 
 
 async def plain(scope: Scope, receive: Receive, send: Send) -> None:
-    """Name the path, and let what waits go on."""
-    if scope["path"] == "/go-on":
-        GO_ON.set()
+    """Name the path."""
     await send(start())
     await send({"type": "http.response.body", "body": b"origin " + scope["path"].encode()})
 
@@ -48,26 +42,6 @@ async def endless(scope: Scope, receive: Receive, send: Send) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     write_down("disconnect")
-
-
-async def after(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer, and work on until told to stop."""
-    GO_ON.clear()
-    await send(start())
-    await send({"type": "http.response.body", "body": b"answered"})
-    await GO_ON.wait()
-    write_down("background work")
-
-
-async def file(scope: Scope, receive: Receive, send: Send) -> None:
-    """Leave a file to the server where it can send files."""
-    sends_files = "http.response.pathsend" in (scope.get("extensions") or {})
-    headers = [(b"x-by", b"pathsend" if sends_files else b"body")]
-    await send(start(headers=headers))
-    if sends_files:
-        await send({"type": "http.response.pathsend", "path": str(FILE)})
-    else:
-        await send({"type": "http.response.body", "body": FILE.read_bytes()})
 
 
 async def trailers(scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,8 +77,6 @@ async def denied(scope: Scope, receive: Receive, send: Send) -> None:
 
 HTTP: Final[dict[str, ASGIApp]] = {
     "/paid/endless": endless,
-    "/paid/after": after,
-    "/paid/file": file,
     "/paid/trailers": trailers,
 }
 

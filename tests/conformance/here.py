@@ -6,10 +6,12 @@ import io
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
+from wsgiref.util import FileWrapper
 
 import anyio
 import httpx
@@ -64,6 +66,7 @@ class AsgiHere(Here):
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "server": (request.url.host, request.url.port),
             "client": ("127.0.0.1", 40_000),
+            "extensions": {"http.response.pathsend": {}},
         }
         exchange = _Exchange(request.read())
         task = self._portal.start_task_soon(self._run, scope, exchange)
@@ -115,7 +118,7 @@ class _Body(httpx.SyncByteStream):
             if message is None:
                 raise httpx.RemoteProtocolError("the application failed")
             more = message.get("more_body", False)
-            yield message.get("body", b"")
+            yield Path(message["path"]).read_bytes() if "path" in message else message.get("body", b"")
 
     def close(self) -> None:
         self._portal.call(self._exchange.gone.set)
@@ -163,6 +166,7 @@ class WsgiHere(Here):
             "wsgi.multithread": True,
             "wsgi.multiprocess": False,
             "wsgi.run_once": False,
+            "wsgi.file_wrapper": FileWrapper,
         }
         for name, value in request.headers.multi_items():
             key = name.upper().replace("-", "_")

@@ -12,7 +12,7 @@ from typing import Final
 
 import pytest
 
-from .front import ASGI, ASGI_HERE, FRONTS, WSGI
+from .front import ASGI, ASGI_HERE, FRONTS, IN_PROCESS, WSGI
 
 #: Which sites each test has passed in front of, by module and test.
 SEEN: Final[defaultdict[tuple[str, str], set[str]]] = defaultdict(set)
@@ -20,17 +20,30 @@ SEEN: Final[defaultdict[tuple[str, str], set[str]]] = defaultdict(set)
 HEADINGS: Final[dict[str, str]] = {}
 LABELS: Final[dict[tuple[str, str], str]] = {}
 
-_ONE_SERVER: Final = "Needs HTTP/2 with early hints and trailers, and a server that has both."
+_WEBSOCKETS: Final = "Needs a server; in this process `test_asgi_websockets` looks at every message."
+_HTTP_1: Final = "Needs HTTP/2 with early hints and trailers; httptools and h11 have none."
+_NO_FILES: Final = "Has neither `http.response.pathsend` nor `wsgi.file_wrapper`."
 #: Why a cell is empty: by test, or module, then by server or protocol. The test comes before the module.
 ABSENT: Final[Mapping[str, Mapping[str, str]]] = {
-    "test_asgi_servers": {
-        "wsgi": "Only ASGI has this.",
-        ASGI_HERE: "Needs a server; in this process `test_asgi_messages` and `test_asgi_scope` look at every message.",
+    "test_asgi_servers": {"wsgi": "Only ASGI has this.", ASGI_HERE: _WEBSOCKETS},
+    "test_headers_of_an_accepted_websocket": {"granian": "Accepts websockets without headers of the application."},
+    "test_a_reader_who_goes_away": {
+        ASGI_HERE: "Needs a server; in this process `test_asgi_scope` sees the message handed on."
     },
-    "test_headers_of_an_accepted_websocket": {
-        "granian": "Needs a server that accepts websockets with headers of the application.",
+    "test_the_lifespan": {ASGI_HERE: "Needs a server; in this process `test_asgi_scope` looks at every message."},
+    "test_early_hints_and_trailers": {
+        ASGI_HERE: "Needs a server; in this process `test_asgi_messages` looks at every message.",
+        "uvicorn": _HTTP_1,
+        "uvicorn h11": _HTTP_1,
+        "granian": "Offers applications neither early hints nor trailers.",
     },
-    "test_early_hints_and_trailers": dict.fromkeys(("uvicorn", "uvicorn h11", "granian"), _ONE_SERVER),
+    "test_files_that_the_server_sends": dict.fromkeys(
+        ("uvicorn", "uvicorn h11", "hypercorn", "granian wsgi"), _NO_FILES
+    ),
+    "test_connections_are_kept": {
+        **dict.fromkeys(IN_PROCESS, "Needs a server: there are no connections in this process."),
+        "gunicorn sync": "Ends every connection after its answer, as its manual says of this worker.",
+    },
 }
 
 

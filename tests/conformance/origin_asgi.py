@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Unpack
 
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
@@ -11,18 +11,18 @@ from taler_paywall.config import Options
 from taler_paywall.http import without_root
 from taler_paywall.payment import payment_from
 
-from .answers import JOURNAL, PATIENCE, Answer, Asked, Trouble, answer_to
+from .answers import FILE, JOURNAL, PATIENCE, TEXT, Answer, Asked, Trouble, answer_to
 from .rules import AROUND, MOUNTED, NESTED, OPTIONS, RULES, joined
 
 
 async def origin(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
-    path = without_root(scope["path"], scope.get("root_path", ""))
+    path = _path(scope)
     if "journal" not in path:
         JOURNAL.append(f"{scope['method']} {path}")
     if stream := STREAMS.get(path.rpartition("/")[2]):
-        await stream(path, scope["query_string"].decode(), receive, send)
+        await stream(scope, receive, send)
         return
     asked = Asked(
         method=scope["method"],
@@ -38,49 +38,74 @@ async def origin(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if asked.method == "HEAD" else answer.body})
 
 
-async def raises(path: str, query: str, receive: Receive, send: Send) -> None:
-    raise Trouble(path)
+async def raises(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Trouble(_path(scope))
 
 
-async def breaks(path: str, query: str, receive: Receive, send: Send) -> None:
-    await _start(send, Answer(200, (("Content-Type", "text/plain"),)))
+async def breaks(scope: Scope, receive: Receive, send: Send) -> None:
+    await _start(send, Answer(200, (TEXT,)))
     await send({"type": "http.response.body", "body": b"the beginning", "more_body": True})
-    raise Trouble(path)
+    raise Trouble(_path(scope))
 
 
-async def steps(path: str, query: str, receive: Receive, send: Send, media_type: str = "text/plain") -> None:
+async def steps(scope: Scope, receive: Receive, send: Send, media_type: str = "text/plain") -> None:
     """Send one piece, wait until the test has it, send the other."""
     await _start(send, Answer(200, (("Content-Type", media_type),)))
     await send({"type": "http.response.body", "body": b"data: one\n\n", "more_body": True})
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(query))
-    await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
+    await _wait_for_the_test(scope)
     await send({"type": "http.response.body", "body": b"data: two\n\n", "more_body": False})
 
 
-async def events(path: str, query: str, receive: Receive, send: Send) -> None:
-    await steps(path, query, receive, send, "text/event-stream")
+async def events(scope: Scope, receive: Receive, send: Send) -> None:
+    await steps(scope, receive, send, "text/event-stream")
 
 
-async def endless(path: str, query: str, receive: Receive, send: Send) -> None:
+async def after(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer, and work on until the test lets go."""
+    await _start(send, Answer(200, (TEXT, ("Content-Length", "8"))))
+    await send({"type": "http.response.body", "body": b"answered"})
+    await _wait_for_the_test(scope)
+    JOURNAL.append(f"worked {_path(scope)}")
+
+
+async def file(scope: Scope, receive: Receive, send: Send) -> None:
+    """Leave a file to the server."""
+    assert "http.response.pathsend" in scope["extensions"]
+    await _start(send, Answer(200, (("Content-Length", str(FILE.stat().st_size)),)))
+    await send({"type": "http.response.pathsend", "path": str(FILE)})
+
+
+async def endless(scope: Scope, receive: Receive, send: Send) -> None:
     """Send until the reader goes, as frameworks find it out: by the message."""
     try:
-        await _start(send, Answer(200, (("Content-Type", "text/plain"),)))
+        await _start(send, Answer(200, (TEXT,)))
         await send({"type": "http.response.body", "body": b"for ever", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
             pass
     finally:
-        JOURNAL.append(f"closed {path}")
+        JOURNAL.append(f"closed {_path(scope)}")
 
 
-Stream = Callable[[str, str, Receive, Send], Awaitable[None]]
-STREAMS: Final[Mapping[str, Stream]] = {
+STREAMS: Final[Mapping[str, ASGIApp]] = {
     "raises": raises,
     "breaks": breaks,
     "steps": steps,
     "events": events,
+    "after": after,
+    "file": file,
     "endless": endless,
 }
+
+
+def _path(scope: Scope) -> str:
+    return without_root(scope["path"], scope.get("root_path", ""))
+
+
+async def _wait_for_the_test(scope: Scope) -> None:
+    """Wait until the test ends a connection to the port that the query names."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(scope["query_string"]))
+    await asyncio.wait_for(reader.read(), PATIENCE)
+    writer.close()
 
 
 async def _body(receive: Receive) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Final, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -12,7 +12,7 @@ from taler_paywall.config import Options
 from taler_paywall.payment import payment_from
 from taler_paywall.wsgi import PaywallMiddleware
 
-from .answers import JOURNAL, PATIENCE, Answer, Asked, Trouble, answer_to
+from .answers import FILE, JOURNAL, PATIENCE, TEXT, Answer, Asked, Trouble, answer_to
 from .rules import AROUND, MOUNTED, NESTED, OPTIONS, RULES, joined
 
 PIECE: Final = b"for ever" * 8192
@@ -21,11 +21,11 @@ PIECES: Final = 1000
 
 
 def origin(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    path = environ["PATH_INFO"].encode("latin-1").decode()
+    path = _path(environ)
     if "journal" not in path:
         JOURNAL.append(f"{environ['REQUEST_METHOD']} {path}")
     if stream := STREAMS.get(path.rpartition("/")[2]):
-        return stream(path, environ["QUERY_STRING"], start_response)
+        return stream(environ, start_response)
     asked = Asked(
         method=environ["REQUEST_METHOD"],
         root=environ.get("SCRIPT_NAME", ""),
@@ -40,43 +40,64 @@ def origin(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[
     return [] if asked.method == "HEAD" else [answer.body]
 
 
-def raises(path: str, query: str, start_response: StartResponse) -> Iterable[bytes]:
-    raise Trouble(path)
+def raises(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    raise Trouble(_path(environ))
 
 
-def breaks(path: str, query: str, start_response: StartResponse) -> Iterator[bytes]:
+def breaks(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
     def pieces() -> Iterator[bytes]:
         yield b"the beginning"
-        raise Trouble(path)
+        raise Trouble(_path(environ))
 
-    _start(start_response, Answer(200, (("Content-Type", "text/plain"),)))
+    _start(start_response, Answer(200, (TEXT,)))
     return pieces()
 
 
-def steps(path: str, query: str, start_response: StartResponse, media_type: str = "text/plain") -> Iterator[bytes]:
+def steps(environ: WSGIEnvironment, start_response: StartResponse, media_type: str = "text/plain") -> Iterator[bytes]:
     """Send one piece, wait until the test has it, send the other."""
 
     def pieces() -> Iterator[bytes]:
         yield b"data: one\n\n"
-        with socket.create_connection(("127.0.0.1", int(query)), PATIENCE) as test:
-            test.recv(1)
+        _wait_for_the_test(environ)
         yield b"data: two\n\n"
 
     _start(start_response, Answer(200, (("Content-Type", media_type),)))
     return pieces()
 
 
-def events(path: str, query: str, start_response: StartResponse) -> Iterator[bytes]:
-    return steps(path, query, start_response, "text/event-stream")
+def events(environ: WSGIEnvironment, start_response: StartResponse) -> Iterator[bytes]:
+    return steps(environ, start_response, "text/event-stream")
+
+
+class After:
+    """Answers, and works on, when it is closed, until the test lets go."""
+
+    def __init__(self, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        self.environ = environ
+        _start(start_response, Answer(200, (TEXT, ("Content-Length", "8"))))
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield b"answered"
+
+    def close(self) -> None:
+        _wait_for_the_test(self.environ)
+        JOURNAL.append(f"worked {_path(self.environ)}")
+
+
+def file(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Leave a file to the server."""
+    _start(start_response, Answer(200, (("Content-Length", str(FILE.stat().st_size)),)))
+    pieces: Iterable[bytes] = environ["wsgi.file_wrapper"](FILE.open("rb"))
+    return pieces
 
 
 class Endless:
     """Sends until the server finds out that the reader has gone, and closes it."""
 
-    def __init__(self, path: str, query: str, start_response: StartResponse) -> None:
-        self.path = path
+    def __init__(self, environ: WSGIEnvironment, start_response: StartResponse) -> None:
+        self.path = _path(environ)
         self.left = PIECES
-        _start(start_response, Answer(200, (("Content-Type", "text/plain"),)))
+        _start(start_response, Answer(200, (TEXT,)))
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -91,14 +112,25 @@ class Endless:
         JOURNAL.append(f"closed {self.path}")
 
 
-Stream = Callable[[str, str, StartResponse], Iterable[bytes]]
-STREAMS: Final[Mapping[str, Stream]] = {
+STREAMS: Final[Mapping[str, WSGIApplication]] = {
     "raises": raises,
     "breaks": breaks,
     "steps": steps,
     "events": events,
+    "after": After,
+    "file": file,
     "endless": Endless,
 }
+
+
+def _path(environ: WSGIEnvironment) -> str:
+    return str(environ["PATH_INFO"]).encode("latin-1").decode()
+
+
+def _wait_for_the_test(environ: WSGIEnvironment) -> None:
+    """Wait until the test ends a connection to the port that the query names."""
+    with socket.create_connection(("127.0.0.1", int(environ["QUERY_STRING"])), PATIENCE) as test:
+        test.recv(1)
 
 
 def _body(environ: WSGIEnvironment) -> bytes:

@@ -13,6 +13,7 @@ from running import Sandbox
 from taler_paywall import payment_from
 from taler_paywall.asgi import ASGIApp, Message, Receive, Scope, Send
 from taler_paywall.config import Options
+from taler_paywall.forms import MAX_FORM
 
 from .asgi_drive import PAGE, RULES, Bench, Wire, buy, hello, request, saying, status_of, unreachable
 
@@ -235,4 +236,22 @@ def test_half_a_form_buys_nothing(bench: Bench, sandbox: Sandbox) -> None:
     half = {**FORM, "more_body": True}
     wire = bench.drive(bench.around(unreachable), form_scope(bench), half, {"type": "http.disconnect"})
     assert all(message.get("status", 400) >= 400 for message in wire.sent)
+    assert len(sandbox.orders()) == before
+
+
+def test_a_form_without_an_end(bench: Bench, sandbox: Sandbox) -> None:
+    """A form that goes on for ever is refused as soon as it is too long, and no more of it is asked for."""
+    before = len(sandbox.orders())
+    wire = Wire.of()
+    piece = b"x" * 100
+    given = 0
+
+    async def endless() -> Message:
+        nonlocal given
+        given += len(piece)
+        assert given <= MAX_FORM + len(piece), "more than is needed was asked for"
+        return {"type": "http.request", "body": piece, "more_body": True}
+
+    bench.call(bench.around(unreachable), form_scope(bench), endless, wire.send)
+    assert status_of(wire) == 413
     assert len(sandbox.orders()) == before

@@ -24,7 +24,6 @@ from .front import ASGI, ASGI_HERE, Front
 
 SERVERS: Final = [name for name in ASGI if name != ASGI_HERE]
 APP: Final = "tests.conformance.asgi_origin:app"
-FILE: Final = Path(__file__).with_name("asgi_origin.py")
 
 under_every_server = pytest.mark.parametrize("front", SERVERS, indirect=True)
 
@@ -177,16 +176,6 @@ def test_a_free_websocket(front: Paid) -> None:
 
 
 @under_every_server
-def test_work_after_the_answer(front: Paid) -> None:
-    """A paid answer is complete while the application goes on working."""
-    with front.paid() as reader, front.reader() as stranger:
-        assert reader.visit("/paid/after").text == "answered"
-        assert not front.saw("background work")
-        stranger.visit("/go-on")
-    eventually(lambda: front.saw("background work"), "the work is done")
-
-
-@under_every_server
 def test_a_reader_who_goes_away(front: Paid) -> None:
     """The application receives http.disconnect when its reader goes away in the middle of a paid answer."""
     with front.paid() as reader, reader.http.stream("GET", "/paid/endless") as answer:
@@ -194,16 +183,6 @@ def test_a_reader_who_goes_away(front: Paid) -> None:
         assert next(chunks) == b"begun"
         assert not front.saw("disconnect")
     eventually(lambda: front.saw("disconnect"), "the application hears of it")
-
-
-@under_every_server
-def test_a_file_that_the_server_sends(front: Paid) -> None:
-    """A paid file arrives whole, sent by the server where it has `http.response.pathsend`."""
-    with front.paid() as reader:
-        answer = reader.visit("/paid/file")
-    assert answer.headers["x-by"] == ("pathsend" if front.name == "granian" else "body")
-    assert answer.content == FILE.read_bytes()
-    assert answer.headers["cache-control"] == "private"
 
 
 @pytest.mark.parametrize("front", ["hypercorn"], indirect=True)

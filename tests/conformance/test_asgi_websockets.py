@@ -125,6 +125,14 @@ def test_the_rule_of_a_method(bench: Bench) -> None:
     assert wire.sent[0] is message
 
 
+@pytest.mark.parametrize("method", [{}, {"method": "POST"}], ids=str)
+def test_the_address_of_a_form(bench: Bench, method: dict[str, str]) -> None:
+    """A websocket at the address of our form is refused without a look at its messages: it is no form."""
+    scope = {**socket_of(request("/.well-known/taler-paywall/reorder")), **method}
+    start, _ = bench.drive(bench.around(unreachable), scope).sent
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 405)
+
+
 def test_an_odd_path(bench: Bench) -> None:
     """A path that may be read as one that is sold is refused on a websocket as on a page."""
     scope = socket_of(request("/paid//page"))

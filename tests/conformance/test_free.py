@@ -25,7 +25,7 @@ def headers_of(front: Front, reader: Reader, path: str) -> list[tuple[str, str]]
 
 @pytest.mark.parametrize("page", FIXED)
 def test_free_pages_are_untouched(front: Front, reader: Reader, page: str) -> None:
-    """Free pages have the application's status and body and all its headers in their order, and not one more."""
+    """Free pages have the application's status, body and headers, not one more, those of one name in order."""
     answer = FIXED[page]
     got = reader.http.get(f"/free/{page}")
     assert (got.status_code, got.content) == (answer.status, answer.body)

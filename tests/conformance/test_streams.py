@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from threading import Thread
 
@@ -13,7 +14,23 @@ import pytest
 from reader import Reader
 from running import eventually
 
-from .front import Front
+from .answers import FILE
+from .front import FRONTS, Front
+from .matrix import ABSENT
+
+
+def elsewhere(test: str) -> pytest.MarkDecorator:
+    """Leave those sites out that cannot do what a test wants to see."""
+    return pytest.mark.parametrize("front", [name for name in FRONTS if name not in ABSENT[test]], indirect=True)
+
+
+@contextmanager
+def let_go(listener: socket.socket) -> Iterator[None]:
+    """Let the application go on, which waits until its connection to here ends."""
+    release = Thread(target=lambda: listener.accept()[0].close())  # noqa: PLW0108 - it accepts in the thread
+    release.start()
+    yield
+    release.join()
 
 
 @pytest.mark.parametrize(("page", "media_type"), [("steps", "text/plain"), ("events", "text/event-stream")])
@@ -26,11 +43,31 @@ def test_streams_are_not_held_up(paid: Reader, page: str, media_type: str) -> No
             assert answer.headers["content-type"].startswith(media_type)
             pieces = answer.iter_raw()
             assert next(piece for piece in pieces if piece) == b"data: one\n\n"
-            # The application waits until its connection to here ends.
-            release = Thread(target=lambda: listener.accept()[0].close())  # noqa: PLW0108 - it accepts in the thread
-            release.start()
-            assert b"".join(pieces) == b"data: two\n\n"
-            release.join()
+            with let_go(listener):
+                assert b"".join(pieces) == b"data: two\n\n"
+
+
+def test_work_after_the_answer(paid: Reader, name: str, called: Callable[[str], list[str]]) -> None:
+    """A paid answer is complete while the application goes on working: after its last message, or in `close()`."""
+    path = f"/paid/shared/{name}/after"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(30)
+        with paid.http.stream("GET", f"{path}?{listener.getsockname()[1]}") as answer:
+            assert answer.headers["content-length"] == "8"
+            # To go on from the whole body would be to wait for the end of the work, where the site is in this process.
+            assert next(piece for piece in answer.iter_raw() if piece) == b"answered"
+            with let_go(listener):
+                answer.close()
+    eventually(lambda: f"worked {path}" in called(name), "the work is done")
+    assert called(name) == [f"GET {path}", f"worked {path}"]
+
+
+@elsewhere("test_files_that_the_server_sends")
+def test_files_that_the_server_sends(paid: Reader) -> None:
+    """A paid file that is left to the server (`http.response.pathsend`, `wsgi.file_wrapper`) arrives whole."""
+    answer = paid.http.get("/paid/shared/file")
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "private")
+    assert answer.content == FILE.read_bytes()
 
 
 def outcome(reader: Reader, path: str) -> str:
@@ -69,7 +106,12 @@ def test_readers_who_leave_end_the_stream_once(paid: Reader, name: str, called: 
     assert called(name) == [f"GET {path}", f"closed {path}"]
 
 
+@elsewhere("test_connections_are_kept")
 def test_connections_are_kept(paid: Reader) -> None:
     """One connection carries many paid requests, one after another."""
-    answers = [paid.http.get("/paid/shared", params={"n": str(number)}) for number in range(20)]
-    assert [json.loads(answer.content)["query"] for answer in answers] == [f"n={number}" for number in range(20)]
+    ends = set()
+    for number in range(20):
+        with paid.http.stream("GET", "/paid/shared", params={"n": str(number)}) as answer:
+            ends.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+            assert json.loads(answer.read())["query"] == f"n={number}"
+    assert len(ends) == 1

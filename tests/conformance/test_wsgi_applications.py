@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -146,6 +148,55 @@ def test_an_error_after_the_answer_has_begun_is_raised_again(sandbox: Till, pass
     with pytest.raises(LookupError) as caught:
         call(behind(app, sandbox.url), passed)
     assert caught.value is error
+
+
+def test_exc_info_may_have_its_name(sandbox: Till, passed: WSGIEnvironment) -> None:
+    """Many servers take exc_info by its name, so that applications give it so: paid pages know it as free ones do."""
+    error = LookupError("before the answer has begun")
+
+    def app(_: WSGIEnvironment, start_response: Any) -> Iterable[bytes]:
+        start_response("200 OK", HEADERS)
+        try:
+            raise error
+        except LookupError:
+            start_response(status="500 Oh", headers=[], exc_info=sys.exc_info())
+        return [b"error"]
+
+    answer = call(behind(app, sandbox.url), passed)
+    assert [(status, info and info[1]) for status, _, info in answer.started] == [("200 OK", None), ("500 Oh", error)]
+
+
+class Large:
+    """Something that an application holds while it fails."""
+
+
+def test_a_late_error_leaves_no_cycle(sandbox: Till, passed: WSGIEnvironment) -> None:
+    """Once a late error is over, all that the failed frames held is gone, without the garbage collector."""
+    held: list[weakref.ref[Large]] = []
+
+    def app(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        start_response("200 OK", HEADERS)
+        yield b"begun"
+        large = Large()
+        held.append(weakref.ref(large))
+        try:
+            dict[str, str]().pop("late")
+        except LookupError:
+            start_response("500 Oh", [], sys.exc_info())
+
+    def fail() -> bool:
+        try:
+            call(behind(app, sandbox.url), passed)
+        except LookupError:
+            return held[0]() is not None
+        return False
+
+    gc.disable()
+    try:
+        assert fail()
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -68,13 +68,17 @@ class Answer:
         return "; ".join(f"{name}={morsel.coded_value}" for name, morsel in jar.items())
 
     def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
     ) -> Callable[[bytes], object]:
-        if exc_info and exc_info[1] and self.pieces:
-            raise exc_info[1].with_traceback(exc_info[2])
-        assert exc_info or not self.started
-        self.started.append((status, headers, exc_info))
-        return self.write
+        try:
+            if exc_info and exc_info[1] and self.pieces:
+                raise exc_info[1].with_traceback(exc_info[2])
+            assert exc_info or not self.started
+            self.started.append((status, headers, exc_info))
+            return self.write
+        finally:
+            # PEP 3333: no cycle through the traceback.
+            exc_info = None
 
     def write(self, piece: bytes) -> None:
         assert self.started

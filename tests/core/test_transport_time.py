@@ -14,7 +14,18 @@ import certifi
 import pytest
 import trustme
 
-from core.transport_server import OK, PRIVATE, Asking, Client, async_asking, both, plain, saying, serving
+from core.transport_server import (
+    OK,
+    PRIVATE,
+    Asking,
+    Client,
+    async_asking,
+    blocking_asking,
+    both,
+    plain,
+    saying,
+    serving,
+)
 from taler_paywall import async_transport, blocking_transport, transport
 from taler_paywall.errors import BackendUnreachable
 
@@ -230,6 +241,15 @@ async def test_a_slow_handshake_ends_in_time(asking: Asking, start: bytes) -> No
     """A server that accepts and never finishes the TLS handshake holds nobody past the deadline."""
     async with mute(start) as url, asking(url) as backend:
         assert await seconds_in_vain(backend) < SLACK * transport.CONNECT_TIMEOUT
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["tcp", "tls"])
+async def test_connecting_has_a_time_of_its_own(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001 - drawn
+    """To connect, and to agree on TLS, the blocking client takes no more than its share of a longer visit."""
+    monkeypatch.setattr(blocking_transport, "CONNECT_TIMEOUT", SECONDS)
+    with full_port() as port:
+        async with mute(b"") as url, blocking_asking(url if tls else f"http://127.0.0.1:{port}/") as backend:
+            assert 0.8 * SECONDS < await seconds_in_vain(backend, time.monotonic() + 30) < SLACK * SECONDS
 
 
 @both

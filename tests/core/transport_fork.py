@@ -1,4 +1,4 @@
-"""What a forked worker does with the blocking client: run as ``python transport_fork.py URL [used]`` by a test."""
+"""What a forked worker does with what its parent made: run as ``python transport_fork.py URL fresh|used|locks``."""
 
 from __future__ import annotations
 
@@ -6,26 +6,37 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from urllib.parse import urlsplit
 
 from taler_paywall.blocking_transport import HttpBackend
-from taler_paywall.operations import BackendRequest
+from taler_paywall.cache import MemoryCache
+from taler_paywall.errors import BackendUnreachable
+from taler_paywall.local_sandbox import LocalSandbox
+from taler_paywall.operations import BackendRequest, Payment, PaymentKey, SessionId
 
 ASK = BackendRequest("GET", "config")
+PAYMENT = Payment("ORDER", "/a", "KUDOS:0.5")
+KEY = PaymentKey("ORDER", "/a", SessionId("S"))
 
 
-def hold(backend: HttpBackend, *, held: threading.Event, forked: threading.Event) -> None:
-    """Be in the middle of a request, as far as locks show it, while another thread forks."""
-    with backend._pools[os.getpid()].connections._optional_thread_lock:
-        held.set()
-        forked.wait()
+def forked(check: Callable[[], None], held: AbstractContextManager[object]) -> int:
+    """Fork while another thread holds something, and return the ID of the child, which checks and ends."""
+    holds, over = threading.Event(), threading.Event()
 
+    def hold() -> None:
+        with held:
+            holds.set()
+            over.wait()
 
-def fork(backend: HttpBackend) -> int:
-    """Return the child's process ID after a fork; the child asks the backend and ends as processes do."""
+    threading.Thread(target=hold).start()
+    holds.wait()
     child = os.fork()
     if not child:
-        assert backend.send(ASK).status == 200
+        check()
         sys.exit(0)
+    over.set()
     return child
 
 
@@ -41,18 +52,51 @@ def wait_for(child: int) -> None:
         sys.exit("the child failed")
 
 
-def main(url: str, *, used: bool) -> None:
+def connections(url: str, *, used: bool) -> None:
+    """Be in the middle of a request, as far as locks show it, if the client was used before."""
     backend = HttpBackend(url, url, "secret-token:x")
-    held, forked = threading.Event(), threading.Event()
-    if used:
+
+    def ask() -> None:
         assert backend.send(ASK).status == 200
-        threading.Thread(target=hold, args=(backend,), kwargs={"held": held, "forked": forked}).start()
-        held.wait()
-    child = fork(backend)
-    forked.set()
-    wait_for(child)
-    assert backend.send(ASK).status == 200
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        with backend._pools[os.getpid()].connections._optional_thread_lock:
+            yield
+
+    if used:
+        ask()
+    wait_for(forked(ask, held() if used else nullcontext()))
+    ask()
+
+
+def locks(url: str) -> None:
+    """Be in the middle of a look into the cache, and of waiting for the sandbox."""
+    cache, sandbox = MemoryCache(), LocalSandbox(urlsplit(url).port or 0)
+
+    def use() -> None:
+        cache.put(KEY, PAYMENT, 60)
+        assert cache.get((KEY,)) == PAYMENT
+        cache.forget(KEY)
+        try:
+            sandbox.token()
+        except BackendUnreachable as error:
+            # Another program has the port; that is found out without the parent's lock.
+            if "in time" in str(error):
+                sys.exit(str(error))
+
+    @contextmanager
+    def held() -> Iterator[None]:
+        with cache._lock.own, sandbox._lock.own:
+            yield
+
+    use()
+    wait_for(forked(use, held()))
+    use()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], used="used" in sys.argv[2:])
+    if sys.argv[2] == "locks":
+        locks(sys.argv[1])
+    else:
+        connections(sys.argv[1], used=sys.argv[2] == "used")
