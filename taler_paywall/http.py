@@ -25,7 +25,7 @@ _ROBOTS = re.compile(
     rb"feedfetcher|feedly|archiver|headlesschrome/.*lighthouse"
 ).search
 # Some directives have lists of their own, in quotes.
-_DIRECTIVES = re.compile(rb'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+').findall
+_DIRECTIVES = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+').findall
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
 # What caches in front of a site believe rather than Cache-Control.
 _CDN_HEADERS = (

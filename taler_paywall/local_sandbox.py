@@ -63,7 +63,8 @@ class LocalSandbox:
         """Return the sandbox's access token, after making sure that it runs and is this user's.
 
         Raises:
-            BackendUnreachable: it does not run and cannot be started, or another program has its port.
+            BackendUnreachable: it does not run and cannot be started, or another program has its port; or others waited
+                for it so long that it was not this call's turn within `TOTAL_TIMEOUT`.
         """
         with self._alone():
             if self._known is None or not self._stands(self._known):

@@ -106,19 +106,16 @@ class Paywall:
         if request.app_path.startswith(self._prefix):
             return self._reserved(request)
         found = self._gate.find(request)
-        if found is None and self._is_preflight(request):
-            # A rule of POST does not cover OPTIONS, but it covers what the preflight asks for.
-            method = request.header(b"access-control-request-method").decode("latin-1")
-            found = self._gate.find(replace(request, method=method))
         if isinstance(found, Refused):
             return self._refuse(request, found)
-        if found is None:
+        preflight = self._is_preflight(request)
+        if found is None and not preflight:
             return None
         if self._settings.exempt and self._settings.exempt(request) is True:
             return Granted(None, (), ())
-        if self._is_preflight(request):
+        if preflight:
             return self._pages.preflight(request)
-        offer = self._offer(*found)
+        offer = self._offer(*found) if found else None
         return self._case(request, offer) if offer else None
 
     def finish(self, case: Case, decision: Decision) -> Granted | Response:
@@ -202,9 +199,14 @@ class Paywall:
         return self._case(asked, offer, reorder=True)
 
     def _is_preflight(self, request: Request) -> bool:
-        if request.method != "OPTIONS" or not request.header(b"access-control-request-method"):
+        """Tell whether a script of an allowed origin asks before it asks for what is sold (Fetch standard)."""
+        method = request.header(b"access-control-request-method").decode("latin-1")
+        origin = request.header(b"origin").decode("latin-1")
+        if request.method != "OPTIONS" or not method or origin not in self._settings.cors_origins:
             return False
-        return request.header(b"origin").decode("latin-1") in self._settings.cors_origins
+        # A rule of POST does not cover OPTIONS, and one of GET covers no DELETE: the method to come counts.
+        found = self._gate.find(replace(request, method=method))
+        return isinstance(found, tuple) and self._offer(*found) is not None
 
     def _refuse(self, request: Request, refused: Refused) -> Response:
         _log.info("refused reason=%s path=%r", refused.reason, request.path)

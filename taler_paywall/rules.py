@@ -113,7 +113,7 @@ class Rules:
 
 def spelled_like(rule: Rule, path: str) -> bool:
     """Tell whether a path of a rule is spelled as the rule spells it; a slash at the end does not count."""
-    return _exactly(rule, path) or _exactly(rule, path.removesuffix("/"))
+    return any(_exactly(rule, spelling) for spelling in (path, path.removesuffix("/"), f"{path}/"))
 
 
 def _match(lenient: re.Pattern[str], path: str) -> re.Match[str] | None:

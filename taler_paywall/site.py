@@ -54,7 +54,7 @@ class Site:
             root_path: where the application is mounted.
         """
         name = "[::1]" if host.startswith("[::1]") else "localhost" if host.partition(":")[0] == "localhost" else ""
-        shown = "" if str(port) in {"80", "None"} else f":{port}"
+        shown = "" if str(port) in {"80", "None", ""} else f":{port}"
         return self._at(f"http://{name or '127.0.0.1'}{shown}{root_path}")
 
     def _open(self, public_url: str) -> Paywall:

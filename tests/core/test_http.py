@@ -19,6 +19,8 @@ OWN = (b"X-Own", b"kept")
         ([b"public", b"no-transform , S-MaxAge=5,, proxy-revalidate"], b"private, no-transform"),
         ([b'no-cache="set-cookie, x-a", max-age=1'], b'private, no-cache="set-cookie, x-a", max-age=1'),
         ([b'private="set-cookie, x-a", max-age=1'], b"private, max-age=1"),
+        ([b'max-age=60", public, s-maxage=9'], b'private, max-age=60"'),
+        ([b'private="a, max-age=3'], b"private, max-age=3"),
     ],
 )
 def test_what_caches_are_told(given: list[bytes], directives: bytes) -> None:

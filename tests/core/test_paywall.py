@@ -25,11 +25,16 @@ PRICES = {"one": "KUDOS:0.5"}
 KEYS = (b"0123456789abcdef0123456789abcdef",)
 
 
+def settings_of(rules: list[Rule], **options: Any) -> Settings:
+    """Return the settings of a site."""
+    given: Options = {"backend": BACKEND, "token": "secret-token:x", "secret_key": KEYS[0], "public_url": SITE}
+    return resolve(rules, {**given, **options})  # type: ignore[typeddict-item] # options of many types
+
+
 def settings(**options: Any) -> Settings:
     """Return the settings of a site with one rule."""
-    given: Options = {"backend": BACKEND, "token": "secret-token:x", "secret_key": KEYS[0], "public_url": SITE}
     rule = Rule("/articles/{slug}/*", lambda resource: PRICES.get(resource.parts["slug"]), summary="Article {slug}")
-    return resolve([rule], {**given, **options})  # type: ignore[typeddict-item] # options of many types
+    return settings_of([rule], **options)
 
 
 def paywall(**options: Any) -> Paywall:
@@ -88,6 +93,24 @@ def test_preflights_are_answered_for_allowed_origins_only() -> None:
     assert isinstance(site.begin(ask("OPTIONS", origin="https://evil.example", **asked)), Case)
 
 
+@pytest.mark.parametrize(
+    ("rule", "path", "method", "answer"),
+    [
+        (Rule("POST /articles/{slug}", "KUDOS:1", page="/"), "/articles/one", "POST", Response),
+        (Rule("POST /articles/{slug}", "KUDOS:1", page="/"), "/articles/one", "DELETE", None),
+        (Rule("GET /articles/{slug}", "KUDOS:1"), "/articles/one", "GET", Response),
+        (Rule("GET /articles/{slug}", "KUDOS:1"), "/articles/one", "DELETE", Case),
+        (Rule("/*", lambda _: None), "/account", "DELETE", None),
+    ],
+)
+def test_preflights_are_answered_for_what_is_sold_only(rule: Rule, path: str, method: str, answer: Any) -> None:
+    """For everything else the application decides, or the preflight is refused like any unpaid request."""
+    app = "https://app.news.example"
+    site = Paywall(settings_of([rule], cors_origins=[app]), KEYS, SITE)
+    found = site.begin(ask("OPTIONS", path, origin=app, access_control_request_method=method))
+    assert found is None if answer is None else isinstance(found, answer)
+
+
 def test_allowed_origins_may_read_the_answers() -> None:
     """Scripts of an allowed origin can read the price; others get no such header."""
     site = paywall(cors_origins=["https://app.example"])
@@ -138,6 +161,15 @@ def test_where_readers_return_to(path: str, page: str) -> None:
     case = paywall().begin(ask(path=path, sec_fetch_mode="navigate", sec_fetch_dest="document"))
     assert isinstance(case, Case)
     assert case.visit.page == page
+
+
+@pytest.mark.parametrize("path", ["/articles/one", "/articles/one/"])
+def test_a_rule_with_a_slash_at_the_end(path: str) -> None:
+    """Whether the rule or the reader writes the slash, the reader returns to what was asked for."""
+    site = Paywall(settings_of([Rule("/articles/{slug}/", "KUDOS:1")]), KEYS, SITE)
+    case = site.begin(ask(path=path, sec_fetch_mode="navigate", sec_fetch_dest="document"))
+    assert isinstance(case, Case)
+    assert case.visit.page == path
 
 
 def test_current_prices_are_part_of_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
