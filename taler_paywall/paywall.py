@@ -20,7 +20,6 @@ from taler_paywall.offer import Offer, Storefront
 from taler_paywall.operations import Payment, SessionId
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.resource import Resource, Rule
-from taler_paywall.rules import spelled_like
 from taler_paywall.session import Cookies, Keys
 from taler_paywall.visit import Visit
 
@@ -159,8 +158,7 @@ class Paywall:
         known = None if orders else self._cookies.session(request.headers, now)
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = SessionId("") if orders else self._keys.session_id(known or secret)
-        spelled = any(spelled_like(offer.rule, path) for path in (request.app_path, request.path))
-        visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, spelled=spelled)
+        visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
         return Case(visit, offer, secret, payment_flow(self._storefront, visit, offer))
 
     def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
@@ -200,9 +198,10 @@ class Paywall:
 
     def _is_preflight(self, request: Request) -> bool:
         """Tell whether a script of an allowed origin asks before it asks for what is sold (Fetch standard)."""
+        if request.method != "OPTIONS" or not self._settings.cors_origins:
+            return False
         method = request.header(b"access-control-request-method").decode("latin-1")
-        origin = request.header(b"origin").decode("latin-1")
-        if request.method != "OPTIONS" or not method or origin not in self._settings.cors_origins:
+        if not method or request.header(b"origin").decode("latin-1") not in self._settings.cors_origins:
             return False
         # A rule of POST does not cover OPTIONS, and one of GET covers no DELETE: the method to come counts.
         found = self._gate.find(replace(request, method=method))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from taler_paywall.http import Request, belongs
 from taler_paywall.operations import SessionId
+from taler_paywall.resource import Rule
+from taler_paywall.rules import spelled_like
 from taler_paywall.session import MAX_PAGE, Order
 
 
@@ -20,7 +22,7 @@ class Visit:
         fresh: whether the session is fresh.
         now: seconds since 1970.
         buy_again: whether the reader pressed "buy": what was refunded, or could not be proved, is sold once more.
-        spelled: whether the path is spelled as the rule spells it; the site may not know others.
+        rule: that applies, None if its spelling does not matter.
     """
 
     request: Request
@@ -29,13 +31,19 @@ class Visit:
     fresh: bool
     now: int
     buy_again: bool = False
-    spelled: bool = True
+    rule: Rule | None = None
 
     @property
     def page(self) -> str:
-        """Path and query that a browser navigated to, to return to after paying; empty for other requests."""
+        """Path and query that a browser navigated to, to return to after paying; empty for other requests.
+
+        Empty too where the rule spells the path in another way: the site may not know this one.
+        """
         navigated = self.request.method == "GET" and (self.buy_again or self.request.is_navigation)
-        return self.request.target if navigated and self.spelled and len(self.request.target) <= MAX_PAGE else ""
+        spelled = self.rule is None or any(
+            spelled_like(self.rule, path) for path in (self.request.app_path, self.request.path)
+        )
+        return self.request.target if navigated and spelled and len(self.request.target) <= MAX_PAGE else ""
 
     def lost_cookies(self, public_url: str, merchant_base_url: str) -> bool:
         """Tell whether a browser came back from the backend's page without cookies; on one host nobody can tell."""

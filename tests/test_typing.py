@@ -37,7 +37,7 @@ for_wsgi = wsgi.PaywallMiddleware(get_wsgi_application(), {"/articles/{slug}": "
 for_asgi = asgi.PaywallMiddleware(get_asgi_application(), {"/articles/{slug}": "KUDOS:0.5"})
 """
 #: A comment that takes a mistake as it is; after it stands what mypy says.
-EXPECTED = re.compile(r"  # type: ignore\[([a-z-]+)\] # (.+)$")
+EXPECTED = re.compile(r"  # type: ignore[\[]([a-z-]+)\] # (.+)$")
 SAID = re.compile(r"^mistakes\.py:(\d+): error: (.+)  \[([a-z-]+)\]$", re.M)
 
 
