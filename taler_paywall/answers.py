@@ -14,6 +14,14 @@ from taler_paywall.amount import Amount
 from taler_paywall.timestamp import decode_timestamp
 
 
+class _Answer(msgspec.Struct, frozen=True):
+    """Base of what backends answer; URLs, tokens and sessions stand in it, and stay out of logs."""
+
+    def __repr__(self) -> str:
+        """Show the kind of answer alone."""
+        return f"<{type(self).__name__}>"
+
+
 class Time(msgspec.Struct, frozen=True):
     """A point in time in seconds since 1970, `timestamp.NEVER` for never; older backends write milliseconds."""
 
@@ -48,14 +56,14 @@ class ContractTerms(Price, frozen=True, kw_only=True):
     merchant_base_url: str
     refund_deadline: Time
     wire_transfer_deadline: Time
-    version: int = 0
+    version: Literal[0, 1] = 0
     choices: list[Price] = []
     merchant_pub: str | None = None
     fulfillment_url: str | None = None
     extra: dict[str, Any] | None = None
 
 
-class OrderCreated(msgspec.Struct, frozen=True):
+class OrderCreated(_Answer, frozen=True):
     """``POST private/orders`` made the order, or had made it before with the same contents."""
 
     order_id: str
@@ -63,11 +71,11 @@ class OrderCreated(msgspec.Struct, frozen=True):
     pay_deadline: Time | None = None
 
 
-class OrderExists(msgspec.Struct, frozen=True):
+class OrderExists(_Answer, frozen=True):
     """``POST private/orders``: there is an order of this ID with other contents (code 2503)."""
 
 
-class OrderUnknown(msgspec.Struct, frozen=True):
+class OrderUnknown(_Answer, frozen=True):
     """``GET private/orders/ID``: there is no such order (code 2005)."""
 
 
@@ -77,7 +85,7 @@ class ProtoContract(Price, frozen=True):
     pay_deadline: Time | None = None
 
 
-class Unpaid(msgspec.Struct, frozen=True):
+class Unpaid(_Answer, frozen=True):
     """Nobody has claimed the order yet (CheckPaymentUnpaidResponse)."""
 
     taler_pay_uri: str
@@ -107,11 +115,11 @@ class Unpaid(msgspec.Struct, frozen=True):
         return time.seconds if time else None
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(_Answer, frozen=True):
     """A wallet holds the order, or it was paid under another session (CheckPaymentClaimedResponse)."""
 
 
-class Paid(msgspec.Struct, frozen=True):
+class Paid(_Answer, frozen=True):
     """The order was paid under the session that was asked for (CheckPaymentPaidResponse)."""
 
     refunded: bool
@@ -143,14 +151,14 @@ class MerchantConfig(msgspec.Struct, frozen=True):
     currencies: dict[str, dict[str, Any]] = {}
 
 
-class RefundGranted(msgspec.Struct, frozen=True):
+class RefundGranted(_Answer, frozen=True):
     """``POST private/orders/ID/refund`` granted it (MerchantRefundResponse)."""
 
     taler_refund_uri: str
     h_contract: str
 
 
-class PublicStatus(msgspec.Struct, frozen=True):
+class PublicStatus(_Answer, frozen=True):
     """``GET orders/ID``, any of its 200, 202 and 402 bodies; ``paid`` says which."""
 
     paid: bool

@@ -48,13 +48,15 @@ class PaywallMiddleware:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request pass, answer it, or let it pass once it is paid."""
-        if scope["type"] not in {"http", "websocket"}:
+        if scope["type"] == "lifespan":
             return await self.app(scope, receive, self._closing(send))
-        if not self._site.enabled:
+        if not self._site.enabled or "path" not in scope:
             return await self.app(scope, receive, send)
         paywall = self._site.paywall or self._paywall_on_loopback(scope)
         if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
             return await self.app(scope, receive, send)
+        if scope["type"] not in {"http", "websocket"}:
+            raise NotImplementedError(f"a path that may be sold, and no way to say no in {scope['type']!r}")
         request = _request_of(scope)
         answer = await self._answer(paywall, request, receive)
         if answer is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from taler_paywall.amount import Amount
@@ -39,8 +39,8 @@ class PaymentRequired:
     reason: ClassVar[str] = "unpaid"
     amount: Amount
     order: Order | None = None
-    order_status_url: str = ""
-    taler_pay_uri: str = ""
+    order_status_url: str = field(default="", repr=False)
+    taler_pay_uri: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Refunded:
 
     reason: ClassVar[str] = "refunded"
     order: Order
-    collect_url: str
+    collect_url: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,10 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request cannot be answered at all, paid or not: an ambiguous path or a foreign form."""
+    """The request cannot be answered at all, paid or not: an ambiguous or endless path, or a foreign form."""
 
     order: ClassVar[None] = None
-    status: Literal[400, 403, 404, 405, 413]
+    status: Literal[400, 403, 404, 405, 413, 414]
     reason: str
 
 

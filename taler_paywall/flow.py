@@ -216,7 +216,7 @@ class _Steps:
 
     def first_attempt(self) -> Order:
         """Return the order that a browser without one begins with."""
-        return self._order(self.visit.new_session, attempt=0, again=0)
+        return self._order(self.visit.new_session or self.visit.orders[0].session_id, attempt=0, again=0)
 
     def next_attempt(self, order: Order, outcome: Unusable) -> Order:
         """Return the order that replaces an unusable one."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -52,8 +52,8 @@ class Request:
     path: str
     raw_path: bytes | None
     root_path: str
-    query: bytes
-    headers: Sequence[Header]
+    query: bytes = field(repr=False)
+    headers: Sequence[Header] = field(repr=False)
     websocket: bool = False
 
     def header(self, name: bytes) -> bytes:
@@ -112,8 +112,8 @@ class Response:
     """An answer of the paywall's own."""
 
     status: int
-    headers: tuple[Header, ...] = ()
-    body: bytes = b""
+    headers: tuple[Header, ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 def without_root(path: str, root_path: str) -> str:

@@ -67,7 +67,7 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
     are gone would be sent to a wallet that proves it again and again.
 
     Raises:
-        ValueError: the session is empty: the backend would answer "paid" to anybody.
+        ValueError: the session is none, or empty: the backend would answer "paid" to anybody.
     """
     if not session_id:
         raise ValueError("an order's status is never asked without a session")
@@ -121,7 +121,7 @@ def post_paid(order_id: str, sig: str, h_contract: str, session_id: SessionId) -
     def parse(response: BackendResponse) -> PaidAccepted:
         return PaidAccepted() if response.status == HTTPStatus.NO_CONTENT else _expect(PaidAccepted)(response)
 
-    body = msgspec.json.encode({"sig": sig, "h_contract": h_contract, "session_id": session_id})
+    body = msgspec.json.encode({"sig": sig, "h_contract": h_contract, "session_id": str(session_id)})
     return Call(BackendRequest("POST", f"orders/{_quoted(order_id)}/paid", body=body), parse)
 
 
@@ -145,12 +145,17 @@ def _json(response: BackendResponse, *statuses: int) -> dict[str, Any]:
     """
     if response.status not in statuses:
         raise BackendRejected(response.status, _error_code(response))
+    return _object(response)
+
+
+def _object(response: BackendResponse) -> dict[str, Any]:
     if response.media_type != "application/json":
         raise BackendNonsense("the answer is not application/json")
     try:
         answer = json.loads(response.body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
-        raise BackendNonsense("the answer is not well-formed JSON") from exc
+    except (ValueError, RecursionError):
+        # Nothing of the text, which may hold anything, goes into the exception.
+        raise BackendNonsense("the answer is not well-formed JSON") from None
     if not isinstance(answer, dict):
         raise BackendNonsense("the answer is not a JSON object")
     return answer
@@ -170,8 +175,8 @@ def _refuse_constant(name: str) -> None:
 def _error_code(response: BackendResponse) -> int:
     """Return the code of an ErrorDetail, 0 if the body is none."""
     try:
-        code = json.loads(response.body).get("code", 0)
-    except (ValueError, AttributeError, RecursionError):
+        code = _object(response).get("code", 0)
+    except BackendNonsense:
         return 0
     return code if type(code) is int else 0
 

@@ -6,13 +6,30 @@ The flow yields these values and never performs them; `taler_paywall.drive` does
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, NewType, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
 
-#: A session as the merchant backend knows it: never empty, because a status asked without one is "paid" for anybody.
-SessionId = NewType("SessionId", str)
+
+class SessionId(str):
+    """A session as the merchant backend knows it: never empty, for a status asked without one is "paid" for anybody.
+
+    Raises:
+        ValueError: the text is empty.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Refuse the empty text."""
+        if not text:
+            raise ValueError("a session-ID is never empty")
+        return super().__new__(cls, text)
+
+    def __repr__(self) -> str:
+        """Whoever knows a session-ID can read the order's status: it stays out of logs."""
+        return "SessionId(...)"
 
 
 @dataclass(frozen=True)
@@ -37,8 +54,8 @@ class BackendRequest:
 
     method: str
     path: str
-    query: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes | None = field(default=None, repr=False)
     private: bool = False
 
 
@@ -48,7 +65,7 @@ class BackendResponse:
 
     status: int
     media_type: str
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,7 +52,7 @@ class Explanation:
     title: str
     detail: str
     buy: str = ""
-    link: tuple[str, str] | None = None
+    link: tuple[str, str] | None = field(default=None, repr=False)
 
 
 def explain(decision: Decision, page: str) -> Explanation:
@@ -98,6 +98,7 @@ def explain(decision: Decision, page: str) -> Explanation:
 
 _REFUSALS = {
     "ambiguous-path": "The address can be read in more than one way.",
+    "path-too-long": "The address is too long.",
     "ambiguous-query": "The address names the same thing twice.",
     "foreign-form": "The form was not sent from this site.",
     "malformed-form": "The form is not one of ours.",

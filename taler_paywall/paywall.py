@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -17,7 +17,7 @@ from taler_paywall.forms import page_of_form
 from taler_paywall.gate import Gate
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
-from taler_paywall.operations import Payment, SessionId
+from taler_paywall.operations import Payment
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.session import Cookies, Keys
@@ -39,7 +39,7 @@ class Case:
 
     visit: Visit
     offer: Offer
-    secret: str
+    secret: str = field(repr=False)
     flow: Flow
 
 
@@ -54,7 +54,7 @@ class Granted:
     """
 
     payment: Payment | None
-    cookies: tuple[bytes, ...]
+    cookies: tuple[bytes, ...] = field(repr=False)
     extra: tuple[Header, ...]
 
     def headers(self, headers: Iterable[Header]) -> list[Header]:
@@ -157,7 +157,7 @@ class Paywall:
         orders = self._cookies.orders(request.headers, offer.resource.tag, now)
         known = None if orders else self._cookies.session(request.headers, now)
         secret = "" if orders or known else secrets.token_urlsafe(16)
-        session = SessionId("") if orders else self._keys.session_id(known or secret)
+        session = None if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
         return Case(visit, offer, secret, payment_flow(self._storefront, visit, offer))
 
@@ -170,7 +170,7 @@ class Paywall:
         if isinstance(decision, Grant) and decision.page:
             order = msgspec.structs.replace(order, page="")
         elif any(order.order_id == theirs.order_id for theirs in case.visit.orders):
-            if not (isinstance(decision, Grant) and self._cookies.renewal_due(order, case.visit.now)):
+            if not (isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, case.visit.now)):
                 return
             if case.visit.request.is_navigation and (secret := self._cookies.session(headers, case.visit.now)):
                 yield self._cookies.session_cookie(secret, case.visit.now)

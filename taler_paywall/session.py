@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -67,6 +67,16 @@ class _Session(msgspec.Struct, frozen=True, array_like=True):
 
 
 C = TypeVar("C", Order, _Session)
+
+
+def _session_id(_: type[Any], text: Any) -> SessionId:
+    """Make the one type of an order that JSON does not know; what is none makes the whole cookie invalid."""
+    if not isinstance(text, str):
+        raise TypeError("a session-ID is a text")
+    return SessionId(text)
+
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _SAMPLE = _Session("x" * 22, 10**10)
 
 
@@ -83,6 +93,7 @@ class Keys:
             label = f"taler_paywall/1/{purpose}/{site}".encode()
             return [hmac.digest(secret, label, "sha256") for secret in secrets]
 
+        self.rotating = len(secrets) > 1
         self.site_tag = crockford.encode(sha256(site.encode()).digest()[:5]).lower()
         self.session, self.order = (
             Signer(list(keys), key_derivation="none", digest_method=sha256)
@@ -97,7 +108,7 @@ class Keys:
 
     def order_id(self, session_id: SessionId, resource_name: str, attempt: int) -> str:
         """Return the order ID of an attempt: always the same, so that creating an order is idempotent (160 bits)."""
-        parts = msgspec.json.encode([session_id, resource_name, attempt])
+        parts = _encode([session_id, resource_name, attempt])
         return crockford.encode(hmac.digest(self._order_ids, parts, "sha256")[:20])
 
 
@@ -131,7 +142,7 @@ class Cookies:
         wanted = self._order_prefix + resource_tag.encode() + b"_"
         values = (value for name, value in _pairs(headers) if name.startswith(wanted))
         opened = [self._open(self._keys.order, value, Order, now) for value in islice(values, MAX_CANDIDATES)]
-        orders = [order for order in opened if order and order.resource == resource_tag and order.session_id]
+        orders = [order for order in opened if order and order.resource == resource_tag]
         orders.sort(key=lambda order: order.issued, reverse=True)
         return tuple(orders)
 
@@ -162,9 +173,13 @@ class Cookies:
                 evicted.append(cookie)
         return [self._cookie(name, value), *(self._cookie(cookie, b"", max_age=0) for cookie in evicted)]
 
-    def renewal_due(self, order: Order, now: int) -> bool:
-        """Tell whether an order's cookie has lived for more than half of its time."""
-        return now - order.issued > self._max_age // 2
+    def renewal_due(self, headers: Iterable[Header], order: Order, now: int) -> bool:
+        """Tell whether an order's cookie has lived for more than half of its time, or was signed by an older key."""
+        if now - order.issued > self._max_age // 2:
+            return True
+        return self._keys.rotating and (self._order_name(order), self._seal(self._keys.order, order)) not in _pairs(
+            headers
+        )
 
     def _order_name(self, order: Order) -> bytes:
         # The session's tag keeps apart the orders of two tabs that were opened at once, each with a session of its own.
@@ -175,14 +190,14 @@ class Cookies:
         return order.issued if order else 0
 
     def _seal(self, signer: Signer, content: Order | _Session) -> bytes:
-        return signer.sign(base64_encode(msgspec.json.encode(content)))
+        return signer.sign(base64_encode(_encode(content)))
 
     def _open(self, signer: Signer, value: bytes, kind: type[C], now: int | None) -> C | None:
         if len(value) > MAX_BYTES:
             return None
         try:
-            content = msgspec.json.decode(base64_decode(signer.unsign(value)), type=kind)
-        except (BadData, msgspec.MsgspecError):
+            content = msgspec.json.decode(base64_decode(signer.unsign(value)), type=kind, dec_hook=_session_id)
+        except (BadData, msgspec.MsgspecError, RecursionError):
             return None
         if now is not None and not -CLOCK_SKEW <= now - content.issued <= self._max_age:
             return None

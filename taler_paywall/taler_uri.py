@@ -71,9 +71,9 @@ class PayUri:
 
     merchant_base_url: str
     order_id: str
-    session_id: str
-    claim_token: str | None = None
-    nonce_priv: str | None = None
+    session_id: str = field(repr=False)
+    claim_token: str | None = field(default=None, repr=False)
+    nonce_priv: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse malformed parts."""

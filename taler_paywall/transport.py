@@ -7,7 +7,7 @@ logged.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from urllib.parse import urlencode, urlsplit
 
@@ -35,9 +35,9 @@ class Outgoing:
     """One request as it goes over the wire."""
 
     method: str
-    url: str
-    headers: Sequence[tuple[str, str]]
-    body: bytes | None
+    url: str = field(repr=False)
+    headers: Sequence[tuple[str, str]] = field(repr=False)
+    body: bytes | None = field(repr=False)
 
 
 class Instance:

@@ -18,7 +18,7 @@ class Visit:
     Args:
         request: what was asked for.
         orders: this browser's orders for the resource, newest first (step 2).
-        new_session: the session for a first order: the browser's, or a fresh one.
+        new_session: the session for a first order: the browser's, or a fresh one; None if there are orders.
         fresh: whether the session is fresh.
         now: seconds since 1970.
         buy_again: whether the reader pressed "buy": what was refunded, or could not be proved, is sold once more.
@@ -27,7 +27,7 @@ class Visit:
 
     request: Request
     orders: tuple[Order, ...]
-    new_session: SessionId
+    new_session: SessionId | None
     fresh: bool
     now: int
     buy_again: bool = False

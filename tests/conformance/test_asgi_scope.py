@@ -128,7 +128,15 @@ def test_a_scope_with_nothing_but_a_path(bench: Bench) -> None:
     assert status_of(bench.drive(bench.around(hello), {"type": "http", "path": "/free"})) == 200
 
 
-@pytest.mark.parametrize("scope", [{"type": "mail"}, {"type": "mail", "path": PAGE}], ids=str)
+def test_other_protocols_cannot_ask_for_what_is_sold(bench: Bench) -> None:
+    """Nobody knows how a protocol of the future says no: a path that may be sold never reaches the application."""
+    wire = Wire.of()
+    with pytest.raises(NotImplementedError, match="mail"):
+        bench.call(bench.around(unreachable), {"type": "mail", "path": PAGE}, wire.receive, wire.send)
+    assert not wire.sent
+
+
+@pytest.mark.parametrize("scope", [{"type": "mail"}, {"type": "mail", "path": "/free"}], ids=str)
 def test_scopes_of_other_protocols_pass(bench: Bench, scope: Scope) -> None:
     """What is neither HTTP nor a websocket goes to the application, with its own messages."""
     kept: list[Any] = []

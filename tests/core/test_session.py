@@ -247,6 +247,7 @@ def test_an_order_for_one_resource_opens_no_other() -> None:
         ["S", "O", ONE, 0, 0, "", "", 0, True],
         ["S", "O", ONE, 0, 0, "", "", 0, str(NOW)],
         ["", "O", ONE, 0, 0, "", "", 0, NOW],
+        [7, "O", ONE, 0, 0, "", "", 0, NOW],
         ["S", "O", [ONE], 0, 0, "", "", 0, NOW],
         {"session_id": "S", "order_id": "O", "resource": ONE, "issued": NOW},
         [None, NOW],
@@ -463,8 +464,16 @@ def test_renewal_is_due_after_half_of_the_time() -> None:
     """A cookie is written anew once it has lived for half of its time."""
     jar = cookies(max_age=1000)
 
-    assert not jar.renewal_due(order(issued=NOW - 500), NOW)
-    assert jar.renewal_due(order(issued=NOW - 501), NOW)
+    assert not jar.renewal_due([], order(issued=NOW - 500), NOW)
+    assert jar.renewal_due([], order(issued=NOW - 501), NOW)
+
+
+def test_renewal_is_due_under_an_older_key() -> None:
+    """While two keys are accepted, what the older one signed is signed anew, so that the older one can go."""
+    before, during = cookies(OLD), cookies(OLD, NEW)
+
+    assert during.renewal_due(sent(*stored(before, order())), order(), NOW)
+    assert not during.renewal_due(sent(*stored(during, order())), order(), NOW)
 
 
 # Derived IDs.
@@ -496,7 +505,11 @@ def test_order_ids_are_derived() -> None:
         assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{26,}", text), "at least 128 bits of Crockford base32"
 
 
-@given(st.text(max_size=30), st.text(max_size=30), st.text(max_size=30), st.text(max_size=30))
+TEXT = st.text(max_size=30)
+SESSION_ID = st.text(min_size=1, max_size=30)
+
+
+@given(SESSION_ID, TEXT, SESSION_ID, TEXT)
 def test_no_two_orders_share_an_id(session_1: str, resource_1: str, session_2: str, resource_2: str) -> None:
     """Session and resource cannot be shifted into each other."""
     keys = Keys([OLD], SITE)
