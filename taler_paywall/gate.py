@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request, without_root
-from taler_paywall.path import has_lookalikes, is_plain, readings
+from taler_paywall.path import MAX_PATH, has_lookalikes, is_plain, readings
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import Rules
 
@@ -38,6 +38,8 @@ class Gate:
         if not is_plain(request.path, request.raw_path):
             return Refused(400, "ambiguous-path") if self._any_reading_is_sold(request) else None
         found = self._apply(request, request.path)
+        if found is not None and len(request.path) > MAX_PATH:
+            return Refused(414, "path-too-long")
         if has_lookalikes(request.path) and not self._lookalikes_agree(request, found):
             return Refused(400, "ambiguous-path")
         return found
