@@ -41,7 +41,7 @@ def is_plain(path: str, raw_path: bytes | None) -> bool:
     return (
         path.startswith("/")
         and not _AMBIGUOUS(path)
-        and not (raw_path is not None and _HIDDEN(raw_path))
+        and not (raw_path is not None and _HIDDEN(_without_query(raw_path)))
         and not _HIDING(path)
         and unicodedata.is_normalized("NFC", path)
         and _invisible(path) <= _JOINERS
@@ -62,7 +62,7 @@ def readings(path: str, raw_path: bytes | None) -> set[str] | None:
     """
     found = {path}
     if raw_path is not None:
-        found.add(unquote_to_bytes(raw_path).decode("utf-8", "ignore"))
+        found.add(unquote_to_bytes(_without_query(raw_path)).decode("utf-8", "ignore"))
     work = 0
     for transform in _TRANSFORMS:
         work += sum(map(len, found))
@@ -75,6 +75,11 @@ def readings(path: str, raw_path: bytes | None) -> set[str] | None:
 def folded(path: str) -> str:
     """Return the reading of a lenient file system or router: compatibility forms become plain; rules ignore case."""
     return unicodedata.normalize("NFKC", path)
+
+
+def _without_query(raw_path: bytes) -> bytes:
+    # ASGI leaves the query out; some servers and test clients do not.
+    return raw_path.partition(b"?")[0]
 
 
 def _without_authority(path: str) -> str:
