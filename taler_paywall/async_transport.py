@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 
 import anyio
@@ -21,6 +22,7 @@ from taler_paywall.transport import (
     Instance,
     Outgoing,
     Token,
+    unheard,
 )
 
 _LIMITS = httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_SECONDS)
@@ -28,10 +30,16 @@ _EXTENSIONS = {"timeout": httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT).
 
 
 class _Pool:
-    """What belongs to one event loop: connections, the places for requests, and a thread for a token that blocks."""
+    """What belongs to one event loop: connections, the places for requests, and a thread for a token that blocks.
 
-    def __init__(self) -> None:
-        self.transport = httpx.AsyncHTTPTransport(limits=_LIMITS, trust_env=False)
+    Args:
+        tls: whether the backend is served over https.
+    """
+
+    def __init__(self, *, tls: bool) -> None:
+        # Reading the authorities takes 50 ms of the event loop; a context without them trusts nobody.
+        verify = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.transport = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False)
         self.places = anyio.Semaphore(MAX_REQUESTS)
         # Never the threads that the application shares: a token that hangs must not take them.
         self.threads = anyio.CapacityLimiter(1)
@@ -49,6 +57,7 @@ class AsyncHttpBackend:
     def __init__(self, base_url: str, public_url: str, token: Token) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
+        self._tls = base_url.startswith("https:")
         self._pool: RunVar[_Pool | None] = RunVar("taler_paywall.pool")
 
     async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
@@ -64,19 +73,21 @@ class AsyncHttpBackend:
         """
         pool = self._pool.get(None)
         if pool is None:
-            pool = _Pool()
+            pool = _Pool(tls=self._tls)
             self._pool.set(pool)
         left = TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
         try:
             with anyio.fail_after(left):
                 async with pool.places:
                     token = await self._access_token(pool) if request.private else ""
-                    return await _exchange(pool.transport, self._instance.outgoing(request, token))
+                    with unheard():
+                        return await _exchange(pool.transport, self._instance.outgoing(request, token))
         except TimeoutError:
-            raise BackendUnreachable("no answer in time") from None
+            failure = "no answer in time"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
-            # The kind of exception is enough: its text could hold a URL.
-            raise BackendUnreachable(type(exc).__name__) from None
+            # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
+            failure = type(exc).__name__
+        raise BackendUnreachable(failure)
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""

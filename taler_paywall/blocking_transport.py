@@ -30,6 +30,7 @@ from taler_paywall.transport import (
     Instance,
     Outgoing,
     Token,
+    unheard,
 )
 
 _FAILURES = (
@@ -114,12 +115,14 @@ class HttpBackend:
             raise BackendUnreachable("no answer in time")
         try:
             token = self._token if isinstance(self._token, str) else self._token() if request.private else ""
-            return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
+            with unheard():
+                return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
         except _FAILURES as exc:
-            # The kind of exception is enough: its text could hold a URL.
-            raise BackendUnreachable(type(exc).__name__) from None
+            # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
+            failure = type(exc).__name__
         finally:
             pool.places.release()
+        raise BackendUnreachable(failure)
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -7,8 +7,8 @@ refused as soon as one of them is sold, and passes untouched if none is.
 from __future__ import annotations
 
 from taler_paywall.decision import Refused
-from taler_paywall.http import Request, without_root
-from taler_paywall.path import MAX_PATH, has_lookalikes, is_plain, readings
+from taler_paywall.http import Request
+from taler_paywall.path import MAX_PATH, has_lookalikes, is_plain, readings, without_root
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import Rules
 
@@ -46,7 +46,7 @@ class Gate:
 
     def _lookalikes_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
         """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""
-        others = _readings(request)
+        others = readings(request.path, request.raw_path, request.root_path)
         if others is None:
             return False
         for other in (self._apply(request, reading) for reading in others):
@@ -59,6 +59,8 @@ class Gate:
         """Return what one reading of the path asks for."""
         for view in dict.fromkeys((without_root(path, request.root_path), path)):
             found = self._rules.resource(request.method, view, request.query)
+            if found == "free":
+                return None
             if found == "ambiguous":
                 return Refused(400, "ambiguous-query")
             if found is not None:
@@ -67,15 +69,5 @@ class Gate:
 
     def _any_reading_is_sold(self, request: Request) -> bool:
         """Tell whether any reading of an odd path is sold, whatever the method and the exceptions."""
-        found = _readings(request)
-        if found is None:
-            return True
-        views = found | {without_root(reading, request.root_path) for reading in found}
-        return any(self._rules.sells(view) for view in views)
-
-
-def _readings(request: Request) -> set[str] | None:
-    """List every reading of the path as the server sees it, and of the application's part; None if that is too much."""
-    whole = readings(request.path, request.raw_path)
-    own = readings(request.app_path, None) if request.root_path else set[str]()
-    return None if whole is None or own is None else whole | own
+        found = readings(request.path, request.raw_path, request.root_path)
+        return found is None or any(self._rules.sells(reading) for reading in found)

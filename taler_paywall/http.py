@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
+from taler_paywall.path import without_root
+
 Header = tuple[bytes, bytes]
 Representation = Literal["html", "json", "text"]
 
@@ -114,13 +116,6 @@ class Response:
     status: int
     headers: tuple[Header, ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
-
-
-def without_root(path: str, root_path: str) -> str:
-    """Return a path without the prefix that the application is mounted under, cut only between segments."""
-    if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in {"", "/"}:
-        return path[len(root_path) :] or "/"
-    return path
 
 
 def quote_path(path: str) -> str:

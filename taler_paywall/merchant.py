@@ -29,14 +29,14 @@ from taler_paywall.answers import (
 )
 from taler_paywall.errors import BackendNonsense, BackendRejected
 from taler_paywall.http import quote_segment
-from taler_paywall.operations import BackendRequest, BackendResponse, Call, SessionId
+from taler_paywall.operations import ORDER_ID, BackendRequest, BackendResponse, Call, SessionId
 
 T = TypeVar("T")
 
 ORDER_UNKNOWN = 2005
 ORDER_EXISTS = 2503
 
-_ORDER_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}\Z").match
+_ORDER_ID = re.compile(ORDER_ID).match
 
 
 def get_config() -> Call[MerchantConfig]:
@@ -127,7 +127,7 @@ def post_paid(order_id: str, sig: str, h_contract: str, session_id: SessionId) -
 
 def _quoted(order_id: str) -> str:
     """Return an order ID as a path segment; IDs come from cookies and from the backend, so they are checked here."""
-    if not _ORDER_ID(order_id) or order_id in {".", ".."}:
+    if not _ORDER_ID(order_id):
         raise BackendNonsense("an order ID has characters that no order ID has")
     return quote_segment(order_id)
 
@@ -151,14 +151,18 @@ def _json(response: BackendResponse, *statuses: int) -> dict[str, Any]:
 def _object(response: BackendResponse) -> dict[str, Any]:
     if response.media_type != "application/json":
         raise BackendNonsense("the answer is not application/json")
-    try:
-        answer = json.loads(response.body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        # Nothing of the text, which may hold anything, goes into the exception.
-        raise BackendNonsense("the answer is not well-formed JSON") from None
+    answer = _decoded(response.body)
     if not isinstance(answer, dict):
-        raise BackendNonsense("the answer is not a JSON object")
+        raise BackendNonsense("the answer is not a JSON object, or not well-formed")
     return answer
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        # The exception holds the whole text: it must not go along as the context of another.
+        return None
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -184,6 +188,8 @@ def _error_code(response: BackendResponse) -> int:
 def _convert(answer: dict[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(answer, kind)
+    except UnicodeEncodeError:
+        raise BackendNonsense(f"the answer is no {kind.__name__}: a text in it holds half a character") from None
     except msgspec.ValidationError as exc:
         # The text of the exception names the member and the types, never a value.
         raise BackendNonsense(f"the answer is no {kind.__name__}: {exc}") from None

@@ -11,6 +11,9 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
 
+#: What order IDs are made of (merchant API, order IDs). They enter URLs, where a segment of dots would leave its place.
+ORDER_ID = r"\A(?!\.{1,2}\Z)[A-Za-z0-9._:\-]{1,128}\Z"
+
 
 class SessionId(str):
     """A session as the merchant backend knows it: never empty, for a status asked without one is "paid" for anybody.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -29,6 +30,8 @@ from taler_paywall.offer import Offer
 RETRY_AFTER = 5
 PLAY_MONEY: Header = (b"taler-paywall-sandbox", b"play money")
 
+# Names of methods and headers, and what stands between them (RFC 9110, section 5.6.2).
+_TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*").fullmatch
 _BODY_LOST = "What you sent was not kept; please send it again after paying."
 _TYPE = "urn:taler-paywall:"
 _VARY = b"Accept, Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest"
@@ -102,6 +105,7 @@ _REFUSALS = {
     "ambiguous-query": "The address names the same thing twice.",
     "foreign-form": "The form was not sent from this site.",
     "malformed-form": "The form is not one of ours.",
+    "malformed-preflight": "The preflight names no method, or no headers, of HTTP.",
     "body-too-long": "The form is too long.",
     "not-for-sale": "There is nothing to buy at that address.",
     "unknown-path": "There is nothing here.",
@@ -146,10 +150,6 @@ class Pages:
         if said.status == HTTPStatus.PAYMENT_REQUIRED and request.method in UNSAFE_METHODS:
             said = replace(said, detail=f"{said.detail} {_BODY_LOST}")
         headers: list[Header] = []
-        if isinstance(decision, PaymentRequired) and decision.order:
-            headers.append((b"taler", decision.taler_pay_uri.encode()))
-        if said.status == HTTPStatus.SERVICE_UNAVAILABLE:
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER))
         representation = request.preferred_representation
         if representation == "html":
             body = self._html(request, decision, offer, said)
@@ -160,6 +160,10 @@ class Pages:
         else:
             body = _text(decision, offer, said).encode()
             headers.append((b"content-type", b"text/plain; charset=utf-8"))
+        if isinstance(decision, PaymentRequired) and decision.order:
+            headers.append((b"taler", decision.taler_pay_uri.encode()))
+        if said.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append((b"retry-after", b"%d" % RETRY_AFTER))
         return self._finish(request, Response(said.status, tuple(headers), body))
 
     def redirect(self, status: int, url: str, request: Request) -> Response:
@@ -170,8 +174,11 @@ class Pages:
     def preflight(self, request: Request) -> Response:
         """Answer a CORS preflight of an allowed origin (Fetch standard), without the application."""
         asked = request.header(b"access-control-request-headers")
+        method = request.header(b"access-control-request-method")
+        if not _TOKENS(method + b"," + asked):
+            return self.respond(request, Refused(400, "malformed-preflight"), None)
         headers = (
-            (b"access-control-allow-methods", request.header(b"access-control-request-method")),
+            (b"access-control-allow-methods", method),
             *([(b"access-control-allow-headers", asked)] if asked else []),
         )
         return self._finish(request, Response(204, headers))
@@ -209,7 +216,7 @@ class Pages:
             .get_template("page.html.j2")
             .render(
                 said=said,
-                offer=offer,
+                summary=offer.summary if offer else "",
                 amount=_amount(decision, offer),
                 taler_pay_uri=getattr(decision, "taler_pay_uri", ""),
                 page=request.target,

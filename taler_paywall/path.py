@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 #: Characters of a path that can be bought; nobody names a page like that.
 MAX_PATH = 4096
 #: How many characters are looked at for the readings of one path; what would take more is no ordinary path.
-MAX_WORK = 100_000
+MAX_WORK = 50_000
 
 # Characters that every server and framework reads alike; dot segments and empty ones are looked for apart.
 _ORDINARY = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/\-]*").fullmatch
@@ -24,6 +24,12 @@ _AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_AUTHORITY = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.\-]*:)?(?://[^/?#]*)?")
+_BLANK = re.compile(r"\s").search
+_END = re.compile(r"[?#\x00]")
+_PARAMETERS = re.compile(r";[^/]*")
+_SLASHES = re.compile(r"//+")
 # Some scripts, and emoji, are spelled with joiners; at an edge or beside Latin letters they only hide.
 _JOINERS = frozenset("\u200c\u200d")
 _HIDING = re.compile(r"(?:\A|[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?:[\x00-\x7f]|\Z)").search
@@ -53,23 +59,37 @@ def has_lookalikes(path: str) -> bool:
     return not path.isascii() and not (_JOINERS.isdisjoint(path) and unicodedata.is_normalized("NFKC", path))
 
 
-def readings(path: str, raw_path: bytes | None) -> set[str] | None:
-    """List every way in which some server or framework may read a path; None if that is too much work.
+def readings(path: str, raw_path: bytes | None, root_path: str = "") -> set[str] | None:
+    """List every way in which servers, frameworks and file systems may read a path; None if that is too much work.
+
+    Each of them may take any step after any other, so the list is closed: no step leads out of it.
 
     Args:
         path: decoded once by the server.
         raw_path: as it came, or None.
+        root_path: where the application is mounted.
     """
     found = {path}
     if raw_path is not None:
         found.add(unquote_to_bytes(_without_query(raw_path)).decode("utf-8", "ignore"))
-    work = 0
-    for transform in _TRANSFORMS:
-        work += sum(map(len, found))
+    waiting, work = list(found), 0
+    while waiting:
+        reading = waiting.pop()
+        work += len(reading) + 1
         if work > MAX_WORK:
             return None
-        found |= {transform(reading) for reading in found}
-    return {reading if reading.startswith("/") else f"/{reading}" for reading in found}
+        new = {step(reading) for step in _STEPS} | {without_root(reading, root_path)}
+        waiting += new - found
+        found |= new
+    # What has no slash in front is there with one, too.
+    return {reading for reading in found if reading.startswith("/")}
+
+
+def without_root(path: str, root_path: str) -> str:
+    """Return a path without the prefix that the application is mounted under, cut only between segments."""
+    if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in {"", "/"}:
+        return path[len(root_path) :] or "/"
+    return path
 
 
 def folded(path: str) -> str:
@@ -83,17 +103,21 @@ def _without_query(raw_path: bytes) -> bytes:
 
 
 def _without_authority(path: str) -> str:
-    return re.sub(r"^[A-Za-z][A-Za-z0-9+.\-]*:(?://[^/?#]*)?", "", path)
+    return _AUTHORITY.sub("", path)
 
 
 def _unquoted(path: str) -> str:
     # A lone surrogate cannot be encoded otherwise, and urllib's own for texts takes ten times as long.
-    return unquote_to_bytes(path.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+    return unquote_to_bytes(path.encode("utf-8", "surrogatepass")).decode("utf-8", "replace") if "%" in path else path
+
+
+def _without_controls(path: str) -> str:
+    return _CONTROLS.sub("", path)
 
 
 def _without_invisible(path: str) -> str:
-    hidden = _invisible(path) | {"\ufffd"}
-    return "".join(char for char in path if char not in hidden)
+    hidden = _invisible(path) | ({"\ufffd"} & set(path))
+    return "".join(char for char in path if char not in hidden) if hidden else path
 
 
 def _invisible(path: str) -> set[str]:
@@ -102,10 +126,14 @@ def _invisible(path: str) -> set[str]:
 
 
 def _without_edge_spaces(path: str) -> str:
+    if not _BLANK(path):
+        return path
     return "/".join(segment.strip() for segment in path.split("/"))
 
 
 def _without_dot_segments(path: str) -> str:
+    if "/." not in path:
+        return path
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -119,19 +147,26 @@ def _from_first_slash(path: str) -> str:
     return path[path.index("/") :] if "/" in path else path
 
 
-_TRANSFORMS: tuple[Callable[[str], str], ...] = (
+def _without_parameters(path: str) -> str:
+    return _PARAMETERS.sub("", path) if ";" in path else path
+
+
+def _with_single_slashes(path: str) -> str:
+    return _SLASHES.sub("/", path) if "//" in path else path
+
+
+_STEPS: tuple[Callable[[str], str], ...] = (
     folded,
     _unquoted,
+    _without_controls,
     _without_invisible,
-    _unquoted,
     _without_authority,
     _from_first_slash,
-    lambda path: re.split(r"[?#\x00]", path, maxsplit=1)[0],
+    lambda path: path if path.startswith("/") else f"/{path}",
+    lambda path: _END.split(path, maxsplit=1)[0],
     lambda path: path.replace("\\", "/"),
-    lambda path: re.sub(r";[^/]*", "", path),
-    _without_invisible,
-    folded,
+    _without_parameters,
     _without_edge_spaces,
-    lambda path: re.sub("/{2,}", "/", path),
+    _with_single_slashes,
     _without_dot_segments,
 )

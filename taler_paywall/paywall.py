@@ -120,18 +120,18 @@ class Paywall:
     def finish(self, case: Case, decision: Decision) -> Granted | Response:
         """Turn a decision into an answer, with the cookies that this request's own orders need."""
         self._report(case, decision)
-        cookies = tuple(self._set_cookies(case, decision))
         if isinstance(decision, Grant):
             if not (decision.page or case.visit.buy_again):
                 extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
-                return Granted(decision.payment, cookies, extra)
+                return Granted(decision.payment, tuple(self._set_cookies(case, decision)), extra)
             page = decision.page or case.visit.request.target
             response = self._pages.redirect(303, self._storefront.public_url + page, case.visit.request)
         elif case.visit.buy_again and isinstance(decision, PaymentRequired):
             response = self._pages.redirect(303, decision.order_status_url, case.visit.request)
         else:
             response = self._pages.respond(case.visit.request, decision, case.offer)
-        return replace(response, headers=(*response.headers, *((b"set-cookie", cookie) for cookie in cookies)))
+        cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
+        return replace(response, headers=(*response.headers, *cookies))
 
     def failed(self, request: Request) -> Response:
         """Answer a request whose case broke, in our code or in the site's callables: closed, and in the log."""

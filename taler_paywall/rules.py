@@ -10,6 +10,8 @@ from urllib.parse import parse_qsl
 
 from taler_paywall.resource import PART, Resource, Rule, resource_of
 
+_TURKISH_I = re.compile("[\u0130\u0131]")
+
 
 @dataclass(slots=True)
 class _Node:
@@ -49,7 +51,7 @@ class Rules:
                 node.anything = node.anything or _Node()
                 node = node.anything
             elif segment or position < len(segments) - 1:
-                node = node.literals.setdefault(segment.casefold(), _Node())
+                node = node.literals.setdefault(_caseless(segment), _Node())
         node.here.append(index)
 
     def candidates(self, path: str) -> list[int]:
@@ -58,7 +60,7 @@ class Rules:
         What is no part of a resource's identity is compared without regard to case, and one slash at the end does not
         count.
         """
-        segments = path.casefold().split("/")[1:]
+        segments = _caseless(path).split("/")[1:]
         if self._first is not None and segments[0] not in self._first:
             return []
         if segments and not segments[-1]:
@@ -86,14 +88,16 @@ class Rules:
         """Tell whether any rule with a price may apply to this reading of a path, whatever the method."""
         return any(self.rules[index].price is not None for index in self.candidates(path))
 
-    def resource(self, method: str, path: str, query: bytes) -> tuple[Rule, Resource] | Literal["ambiguous"] | None:
-        """Return the first rule that applies, and the resource; None if the path is free.
+    def resource(
+        self, method: str, path: str, query: bytes
+    ) -> tuple[Rule, Resource] | Literal["ambiguous", "free"] | None:
+        """Return the first rule that applies, and the resource; None if there is none.
 
         Args:
             method: the method token.
             path: a plain path, as the application routes it.
             query: the raw query string; "ambiguous" is returned if a declared key has two values, or none
-                that is text.
+                that is text; "free" if the first rule that applies is a free exception.
         """
         for index in self.candidates(path):
             rule = self.rules[index]
@@ -101,7 +105,7 @@ class Rules:
                 continue
             if rule.price is None:
                 if _exactly(rule, path):
-                    return None
+                    return "free"
                 continue
             parts = dict(_parts(rule, path))
             for key, value in _selected(rule, query):
@@ -109,6 +113,11 @@ class Rules:
                     return "ambiguous"
             return rule, resource_of(rule, parts)
         return None
+
+
+def _caseless(text: str) -> str:
+    # What ignores case takes both of the Turkish letters for an i; case folding keeps them apart.
+    return text.casefold() if text.isascii() else _TURKISH_I.sub("i", text).casefold()
 
 
 def spelled_like(rule: Rule, path: str) -> bool:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -18,13 +18,15 @@ from itsdangerous.encoding import base64_decode, base64_encode
 
 from taler_paywall import crockford
 from taler_paywall.http import Header
-from taler_paywall.operations import PaymentKey, SessionId
+from taler_paywall.operations import ORDER_ID, PaymentKey, SessionId
 
 MAX_ORDERS = 12
 MAX_BYTES = 4096
 MAX_CANDIDATES = 8
+#: How many other orders are looked at when one is stored.
+MAX_LOOKED_AT = 3 * MAX_ORDERS
 #: Longer pages are not remembered: the reader then stays on the page where the payment ends.
-MAX_PAGE = 512
+MAX_PAGE = 256
 #: How far the clocks of two workers may differ, in seconds.
 CLOCK_SKEW = 60
 
@@ -47,7 +49,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     """
 
     session_id: SessionId
-    order_id: str
+    order_id: Annotated[str, msgspec.Meta(pattern=ORDER_ID)]
     resource: str
     attempt: int
     again: int
@@ -164,7 +166,9 @@ class Cookies:
         name = self._order_name(order)
         value = self._seal(self._keys.order, order)
         found = (pair for pair in _pairs(headers) if pair[0].startswith(self._order_prefix) and pair[0] != name)
-        others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in found), reverse=True)
+        # More than these were never ours; the rest waits for later requests.
+        looked_at = islice(found, MAX_LOOKED_AT)
+        others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in looked_at), reverse=True)
         room, kept, evicted = self._room - _length(name, value), 1, []
         for _, cookie, theirs in others:
             room -= _length(cookie, theirs)

@@ -6,7 +6,10 @@ logged.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.message import Message
 from urllib.parse import urlencode, urlsplit
@@ -28,6 +31,22 @@ MAX_IDLE = 20
 IDLE_SECONDS = 30.0
 
 Token = str | Callable[[], str]
+
+_unheard: ContextVar[bool] = ContextVar("taler_paywall.unheard", default=False)
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    """Keep the HTTP client from logging this exchange, and no other: it writes down what the backend says."""
+    token = _unheard.set(True)
+    try:
+        yield
+    finally:
+        _unheard.reset(token)
+
+
+for _name in ("connection", "connection_pool", "http11", "proxy"):
+    logging.getLogger(f"httpcore.{_name}").addFilter(lambda _: not _unheard.get())
 
 
 @dataclass(frozen=True, slots=True)

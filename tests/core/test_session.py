@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from taler_paywall import session
 from taler_paywall.http import Header
-from taler_paywall.operations import SessionId
+from taler_paywall.operations import ORDER_ID, SessionId
 from taler_paywall.session import MAX_BYTES, MAX_CANDIDATES, MAX_ORDERS, Cookies, Keys, Order
 
 NOW = 1_795_000_000
@@ -80,7 +80,7 @@ def test_round_trip() -> None:
     st.builds(
         Order,
         st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=4, max_size=32).map(SessionId),
-        st.text(max_size=40),
+        st.from_regex(ORDER_ID),
         st.just(ONE),
         st.integers(0, 10**6),
         st.integers(0, 10**6),
@@ -248,6 +248,12 @@ def test_an_order_for_one_resource_opens_no_other() -> None:
         ["S", "O", ONE, 0, 0, "", "", 0, str(NOW)],
         ["", "O", ONE, 0, 0, "", "", 0, NOW],
         [7, "O", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "..", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "../O", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "O\r\nX: y", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "O\n", ONE, 0, 0, "", "", 0, NOW],
+        ["S", "O" * 129, ONE, 0, 0, "", "", 0, NOW],
         ["S", "O", [ONE], 0, 0, "", "", 0, NOW],
         {"session_id": "S", "order_id": "O", "resource": ONE, "issued": NOW},
         [None, NOW],

@@ -39,7 +39,7 @@ async def failure(asking: Asking, url: str, deadline: float | None = None) -> Ba
 def is_discreet(error: BackendUnreachable) -> bool:
     """Tell whether neither the text nor a traceback holds what was asked, or an exception that would."""
     shown = "".join(traceback.format_exception_only(error))
-    alone = error.__cause__ is None and error.__suppress_context__
+    alone = error.__cause__ is None and error.__context__ is None
     return alone and not any(secret in shown for secret in SECRETS)
 
 
