@@ -7,7 +7,7 @@ SANDBOX_PORT ?= 9966
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench fuzz clean
 # Two of the stamps would run pip in one environment.
 .NOTPARALLEL:
 
@@ -25,6 +25,10 @@ lint: $(VENV)/lint $(VENV)/test
 
 bench: $(VENV)/test
 	$(RUN) -m benchmarks $(ROWS)
+
+# A million paths, 100,000 cookies and 100,000 answers; FUZZ='--seed=2 --paths=1000' for others.
+fuzz: $(VENV)/test
+	PYTHONPATH=tests $(RUN) -m fuzz $(FUZZ)
 
 clean:
 	rm -rf $(VENV) .demo build dist *.egg-info

@@ -7,13 +7,14 @@ import json
 import logging
 from pathlib import Path
 
+from benchmarks.gate import measure_gate
 from benchmarks.inprocess import measure_requests
 from benchmarks.sandbox import measure_sandbox
 from benchmarks.shop import running_sandbox
 from benchmarks.streams import measure_streams
 from benchmarks.visits import count_calls
 
-ROWS = ("requests", "calls", "streams", "sandbox")
+ROWS = ("requests", "gate", "calls", "streams", "sandbox")
 
 
 def main() -> None:
@@ -30,6 +31,8 @@ def main() -> None:
     with running_sandbox() as sandbox:
         if "requests" in rows:
             results["requests"] = measure_requests(sandbox)
+        if "gate" in rows:
+            results["gate"] = measure_gate(sandbox)
         if "calls" in rows:
             results["calls"] = count_calls(sandbox)
         if "streams" in rows:

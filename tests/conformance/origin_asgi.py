@@ -8,7 +8,7 @@ from typing import Final, Unpack
 
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.config import Options
-from taler_paywall.http import without_root
+from taler_paywall.path import without_root
 from taler_paywall.payment import payment_from
 
 from .answers import FILE, JOURNAL, PATIENCE, TEXT, Answer, Asked, Trouble, answer_to
