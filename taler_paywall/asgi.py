@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.config import Options, RuleList
 from taler_paywall.drive import aperform, arun
+from taler_paywall.errors import ConfigError
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.payment import SCOPE_KEY
@@ -49,10 +50,10 @@ class PaywallMiddleware:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request pass, answer it, or let it pass once it is paid."""
         if scope["type"] == "lifespan":
-            return await self.app(scope, receive, self._closing(send))
+            return await self._live(scope, receive, send)
         if not self._site.enabled or "path" not in scope:
             return await self.app(scope, receive, send)
-        paywall = self._site.paywall or self._paywall_on_loopback(scope)
+        paywall = self._site.paywall or self._paywall_of(scope)
         if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
             return await self.app(scope, receive, send)
         if scope["type"] not in {"http", "websocket"}:
@@ -83,20 +84,41 @@ class PaywallMiddleware:
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    def _paywall_on_loopback(self, scope: Scope) -> Paywall:
+    def _paywall_of(self, scope: Scope) -> Paywall:
+        """Return the paywall at the first request, if no lifespan came before it, and that of a site on loopback."""
+        self._check(scope)
+        if self._site.paywall:
+            return self._site.paywall
         host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
         _, port = scope.get("server") or ("", None)
         return self._site.on_loopback(host, port, scope.get("root_path", ""))
 
-    def _closing(self, send: Send) -> Send:
-        """Close the connections to the backend when the application has shut down."""
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the rules when the application has started; close the connections when it has shut down."""
 
-        async def closing(message: Message) -> None:
-            if message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
+        async def watching(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                self._check(scope)
+            elif message["type"] in {"lifespan.shutdown.complete", "lifespan.shutdown.failed"}:
                 await self.aclose()
             await send(message)
 
-        return closing
+        try:
+            if self._site.settings.strict:
+                self._check(scope)
+        except ConfigError as error:
+            # Only the server's own words for it end every server.
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        try:
+            await self.app(scope, receive, watching)
+        finally:
+            # Django knows no lifespan.
+            self._check(scope)
+
+    def _check(self, scope: Scope) -> None:
+        self._site.check(self.app, scope.get("root_path", ""))
 
 
 def _request_of(scope: Scope) -> Request:

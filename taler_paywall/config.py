@@ -47,6 +47,7 @@ class Options(TypedDict, total=False):
     merchant_pub: str | None
     prefix: str
     enabled: bool
+    strict: bool
     allow_play_money: bool
 
 
@@ -71,6 +72,7 @@ class Settings:
         merchant_pub: key of the instance.
         prefix: of the reserved paths, no slash at the end.
         enabled: whether anything is asked at all.
+        strict: whether a rule that matches no route is a mistake.
     """
 
     rules: tuple[Rule, ...]
@@ -89,6 +91,7 @@ class Settings:
     merchant_pub: str | None
     prefix: str
     enabled: bool
+    strict: bool
 
     def __repr__(self) -> str:
         """Never show the token and the keys."""
@@ -148,6 +151,7 @@ class _Resolver:
             merchant_pub=self.merchant_pub(),
             prefix=self.prefix(),
             enabled=enabled,
+            strict=bool(self.options.get("strict")),
         )
         self.one_of("unpaid", "redirect")
         if self.problems and enabled:

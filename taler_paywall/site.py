@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from taler_paywall.cache import MemoryCache
 from taler_paywall.config import Options, RuleList, resolve
+from taler_paywall.errors import ConfigError
 from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.paywall import Paywall
+from taler_paywall.process_lock import ProcessLock
+from taler_paywall.routes import complaints
 from taler_paywall.transport import Token
 
 #: How many addresses of its own a site on play money may have: localhost, 127.0.0.1, ::1, each where it is mounted.
 _ADDRESSES = 16
+
+_UNREAD = "the routes of the application cannot be read, so that no rule can be held against them"
+_STRICT = "because of strict=True the site does not start; routes have to be registered before, or leave strict out"
 
 _log = logging.getLogger("taler_paywall")
 
@@ -34,8 +41,11 @@ class Site:
         self.cache = MemoryCache()
         self.token: Token = settings.token or ""
         self._at = lru_cache(maxsize=_ADDRESSES)(self._open)
-        #: None for a site on play money that was not told its address: see `on_loopback`.
-        self.paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
+        self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
+        #: None until `check`; and for a site on play money that was not told its address: see `on_loopback`.
+        self.paywall: Paywall | None = None
+        self._checking = ProcessLock()
+        self._checked = not settings.enabled
         if settings.sandbox_port is not None:
             currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
             self.token = LocalSandbox(settings.sandbox_port, next(currencies, "KUDOS")).token
@@ -43,6 +53,30 @@ class Site:
                 _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
         if not settings.enabled:
             _log.warning("the paywall is switched off: everything is free (enabled=False)")
+
+    def check(self, app: object, root_path: str) -> None:
+        """Hold the rules against the routes of the application, once.
+
+        Args:
+            app: what the paywall is around.
+            root_path: where it is mounted, as far as the server says.
+
+        Raises:
+            ConfigError: with `strict`, rules that match no route.
+        """
+        if self._checked:
+            return
+        with self._checking.own:
+            if not self._checked:
+                self._check(app, {root_path, urlsplit(self.settings.public_url or "").path})
+
+    def _check(self, app: object, root_paths: set[str]) -> None:
+        found = complaints(self.settings.rules, app, root_paths)
+        if self.settings.strict and found != []:
+            raise ConfigError([*(found or [_UNREAD]), _STRICT])
+        for complaint in found or ():
+            _log.warning(complaint)
+        self.paywall, self._checked = self._paywall, True
 
     def on_loopback(self, host: str, port: int | str | None, root_path: str) -> Paywall:
         """Return the paywall of a site on play money that was not told its address: the server's own, on loopback.

@@ -42,13 +42,15 @@ class PaywallMiddleware:
         settings = self._site.settings
         self._backend = HttpBackend(settings.backend, settings.backend_public_url, self._site.token)
         self._perform = partial(perform, backend=self._backend, cache=self._site.cache)
+        if self._site.settings.strict:
+            self._site.check(app, "")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Let a request pass, answer it, or let it pass once it is paid."""
         if not self._site.enabled:
             return self.app(environ, start_response)
         path, raw_path, root_path = _paths_of(environ)
-        paywall = self._site.paywall or self._paywall_on_loopback(environ, root_path)
+        paywall = self._site.paywall or self._paywall_of(environ, root_path)
         if not paywall.concerns(path, raw_path, root_path):
             return self.app(environ, start_response)
         request = Request(
@@ -59,7 +61,7 @@ class PaywallMiddleware:
             query=environ.get("QUERY_STRING", "").encode("latin-1"),
             headers=_headers_of(environ),
         )
-        answer = self._answer(paywall, request, environ)
+        answer = self._answer(paywall, request, lambda: _read_form(environ))
         if answer is None:
             return self.app(environ, start_response)
         if isinstance(answer, Response):
@@ -72,10 +74,12 @@ class PaywallMiddleware:
         """Close this process's connections to the backend; they also end with this object, and with the process."""
         self._backend.close()
 
-    def _answer(self, paywall: Paywall, request: Request, environ: WSGIEnvironment) -> Granted | Response | None:
+    def _answer(
+        self, paywall: Paywall, request: Request, read_form: Callable[[], bytes | None]
+    ) -> Granted | Response | None:
         """Run one request through the flow; whatever breaks in it, nothing is given away."""
         try:
-            body = _read_form(environ) if paywall.is_form(request) else b""
+            body = read_form() if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
             if not isinstance(case, Case):
                 return case
@@ -84,8 +88,12 @@ class PaywallMiddleware:
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    def _paywall_on_loopback(self, environ: WSGIEnvironment, root_path: str) -> Paywall:
-        return self._site.on_loopback(environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
+    def _paywall_of(self, environ: WSGIEnvironment, root_path: str) -> Paywall:
+        """Return the paywall at the first request, and that of a site on loopback."""
+        self._site.check(self.app, root_path)
+        return self._site.paywall or self._site.on_loopback(
+            environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path
+        )
 
 
 def _paths_of(environ: WSGIEnvironment) -> tuple[str, bytes | None, str]:
