@@ -52,8 +52,6 @@ SETTLED_SECONDS = 86_400.0
 #: spent on the orders that a browser has, and so many of these be unusable where a new order has to follow.
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
-Flow = Generator[Op[Any], Any, Decision]
-
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
@@ -68,6 +66,10 @@ class Unusable:
     anew: bool = False
 
 
+Flow = Generator[Op[Any], Any, Decision]
+Step = Generator[Op[Any], Any, Decision | Unusable]
+
+
 def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
     """Decide about one request for one resource.
 
@@ -80,9 +82,6 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
         return (yield from _Steps(storefront, visit, offer).decide())
     except BackendError as exc:
         return Unavailable(exc.reason, str(exc))
-
-
-Step = Generator[Op[Any], Any, Decision | Unusable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,8 @@ class _Steps:
         outcome = yield from self.check(order)
         if isinstance(created, OrderCreated) and isinstance(outcome, PaymentRequired):
             # A backend may take an older order of this ID for the same: then today's price binds nobody.
-            priced = replace(order, price=str(outcome.amount) if outcome.amount == self.offer.amount else "")
+            price = str(outcome.amount) if outcome.amount == self.offer.amount else ""
+            priced = replace(outcome.order or order, price=price)
             return PaymentRequired(outcome.amount, priced, outcome.order_status_url, outcome.taler_pay_uri)
         return outcome
 
@@ -211,7 +211,7 @@ class _Steps:
 
     def grant(self, order: Order, payment: Payment) -> Grant:
         """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
-        elsewhere = order.page and self.visit.page not in {"", order.page}
+        elsewhere = order.page and self.visit.page != order.page
         return Grant(payment, order, order.page if elsewhere and self._is_fulfillment(order, self.visit.page) else "")
 
     def first_attempt(self) -> Order:

@@ -105,8 +105,7 @@ class Request:
         """The representation that ``Accept`` prefers; at equal weight text first, so that ``*/*`` gets text."""
         accept = self.header(b"accept").decode("latin-1")
         weights = {kind: _weight(accept, types) for kind, types in _MEDIA_TYPES.items()}
-        best = max(weights, key=lambda kind: weights[kind])
-        return best if weights[best] > (0, 0) else "text"
+        return max(weights, key=lambda kind: weights[kind])
 
 
 @dataclass(frozen=True, slots=True)

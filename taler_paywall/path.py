@@ -132,7 +132,7 @@ def _without_edge_spaces(path: str) -> str:
 
 
 def _without_dot_segments(path: str) -> str:
-    if "/." not in path:
+    if "/." not in path and not path.startswith("."):
         return path
     kept: list[str] = []
     for segment in path.split("/"):

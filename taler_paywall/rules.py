@@ -50,7 +50,7 @@ class Rules:
             if segment == "*" or PART.match(segment):
                 node.anything = node.anything or _Node()
                 node = node.anything
-            elif segment or position < len(segments) - 1:
+            elif segment:
                 node = node.literals.setdefault(_caseless(segment), _Node())
         node.here.append(index)
 

@@ -35,7 +35,7 @@ from core.script import (
 )
 from taler_paywall import flow
 from taler_paywall.amount import Amount
-from taler_paywall.decision import Decision, Grant
+from taler_paywall.decision import Decision, Grant, Refunded, Unavailable
 from taler_paywall.drive import run
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.flow import payment_flow
@@ -140,12 +140,58 @@ def test_the_valid_answer_grants() -> None:
     assert isinstance(answer_once(paid(order())), Grant)
 
 
+ASKED = (TERMS, "extra", EXTRA)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ((TERMS, "order_id"), order(1).order_id, "backend-nonsense"),
+        ((TERMS, "merchant_base_url"), BACKEND[:-1], "backend-nonsense"),
+        ((TERMS, "merchant_pub"), PUB[::-1], "backend-nonsense"),
+        ((TERMS, "merchant_pub"), None, "backend-nonsense"),
+        ((TERMS, "fulfillment_url"), "https://evil.example/articles/one", "backend-nonsense"),
+        ((TERMS, "fulfillment_url"), None, "backend-nonsense"),
+        ((TERMS, "extra"), None, "backend-unreachable"),
+        ((TERMS, "extra"), {"another": {}}, "backend-unreachable"),
+        (ASKED, RESOURCE.name, "backend-unreachable"),
+        ((*ASKED, "resource"), None, "backend-unreachable"),
+        ((*ASKED, "resource"), RESOURCE.name.upper(), "backend-unreachable"),
+        (ASKED, {"resource": RESOURCE.name}, "backend-nonsense"),
+        ((*ASKED, "amount"), "KUDOS:0.50000001", "backend-nonsense"),
+        ((*ASKED, "amount"), "EUR:0.5", "backend-nonsense"),
+        ((*ASKED, "amount"), "much", "backend-nonsense"),
+        ((TERMS, "amount"), "KUDOS:0.49999999", "backend-nonsense"),
+        ((TERMS, "amount"), "EUR:0.5", "backend-nonsense"),
+        ((TERMS, "amount"), None, "backend-nonsense"),
+        (("refunded",), True, "refunded"),
+        (("refund_pending",), True, "refunded"),
+        (("refund_amount",), "KUDOS:0.00000001", "refunded"),
+        (("refund_amount",), "EUR:0", "backend-nonsense"),
+        (("refund_amount",), "0.5", "backend-nonsense"),
+        (("refund_amount",), "", "backend-nonsense"),
+    ],
+)
+def test_what_one_changed_fact_leads_to(path: tuple[str, ...], value: Any, reason: str) -> None:
+    """A refund is explained, what was bought for something else asks for a new order, and all else is unknown."""
+    decision = answer_once(changed(*path)(value))
+    assert isinstance(decision, Refunded | Unavailable)
+    assert decision.reason == reason
+
+
+@pytest.mark.parametrize("nothing", ["0", "KUDOS:0", "KUDOS:0.0"])
+def test_a_refund_of_nothing(nothing: str) -> None:
+    """Backends write it in several ways."""
+    assert isinstance(answer_once(changed("refund_amount")(nothing)), Grant)
+
+
 def never_granted(fact: str, data: st.DataObject) -> None:
     """Draw one changed answer and demand that it opens nothing."""
     path, values = FACTS[fact]
     assert not isinstance(answer_once(changed(*path)(data.draw(values))), Grant)
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("fact", FACTS)
 def test_no_grant_with_one_fact_changed(fact: str) -> None:
     """Each fact of step 9, changed a hundred times and more, opens nothing."""
@@ -231,6 +277,7 @@ MUTANTS = mutants()
 GUARDS = {"terms.fulfillment_url is None", "not isinstance(sold, dict)", "amount is None"}
 
 
+@pytest.mark.hypothesis
 @pytest.mark.parametrize(("text", "mutant"), MUTANTS, ids=[text for text, _ in MUTANTS])
 def test_the_properties_notice_a_missing_check(text: str, mutant: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without any single check of the judge, the properties above fail because something was granted."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace as replace_fields
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from core.script import (
     PAYMENT,
     POST,
     SITE,
+    STOREFRONT,
     UNKNOWN,
     claimed,
     contract,
@@ -37,8 +40,12 @@ from taler_paywall.decision import (
     TryAgain,
     Unavailable,
 )
+from taler_paywall.drive import run
 from taler_paywall.errors import BackendUnreachable
-from taler_paywall.operations import SessionId
+from taler_paywall.flow import payment_flow
+from taler_paywall.http import MAX_URL
+from taler_paywall.operations import BackendResponse, Call, Forget, Op, PaymentKey, Recall, Remember, SessionId
+from taler_paywall.session import Order
 
 FIRST, SECOND, THIRD = order(0, price=""), order(1, price=""), order(2, price="")
 REFUNDED: dict[str, Any] = {"refunded": True, "refund_amount": "KUDOS:0.5"}
@@ -49,10 +56,8 @@ def test_fresh_visitor() -> None:
     decision, script = decide(visit(), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)))
     assert isinstance(decision, PaymentRequired)
     assert decision.order is not None
-    assert (decision.order.order_id, decision.order.attempt) == (FIRST.order_id, 0)
-    assert decision.order.price == "KUDOS:0.5"
-    assert decision.order.page == "/articles/one?ref=x"
-    assert decision.order.pay_deadline == NOW + 3600
+    assert decision.order == replace(FIRST, price="KUDOS:0.5", page="/articles/one?ref=x", issued=NOW)
+    assert decision.taler_pay_uri == unpaid(FIRST)[1]["taler_pay_uri"]
     assert decision.order_status_url.startswith(f"{BACKEND}orders/{FIRST.order_id}?token=")
     assert script.bodies == [
         {
@@ -69,10 +74,56 @@ def test_fresh_visitor() -> None:
     ]
 
 
+def test_fresh_visitor_at_the_fulfillment_url() -> None:
+    """The page where the payment ends need not be remembered."""
+    decision, _ = decide(visit(page="/articles/one"), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)))
+    assert decision.order == replace(FIRST, price="KUDOS:0.5", issued=NOW)
+
+
+def test_deadlines_that_the_backend_tells() -> None:
+    """With a new order, and with the status of a known one; where nothing was told there is none."""
+    decision, _ = decide(visit(), (POST, (200, {"order_id": FIRST.order_id})), (get(FIRST), unpaid(FIRST)))
+    assert decision.order is not None
+    assert decision.order.pay_deadline == 0
+    told = unpaid(order(), pay_deadline={"t_s": NOW + 99})
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), told))
+    assert decision.order == order(pay_deadline=NOW + 99)
+
+
 def test_cached_payment_is_delivered() -> None:
     """Step 3: the cache holds the tuple, and the backend is not asked."""
     decision, _ = decide(visit(order()), ("recall", PAYMENT))
     assert decision == Grant(PAYMENT, order())
+
+
+def test_what_is_remembered_is_recalled() -> None:
+    """A payment opens the resource for the session that it was made in: the cache is asked for all three."""
+    asked: list[Op[Any]] = []
+
+    def perform(op: Op[Any]) -> Any:
+        asked.append(op)
+        if not isinstance(op, Call):
+            return None
+        return op.parse(BackendResponse(200, "application/json", json.dumps(paid(order())[1]).encode()))
+
+    run(payment_flow(STOREFRONT, visit(order(), order(1)), OFFER), perform)
+    keys = [PaymentKey(one.order_id, OFFER.resource.name, one.session_id) for one in (order(), order(1))]
+    assert asked[0] == Recall(tuple(keys))
+    assert asked[2] == Remember(keys[0], PAYMENT, STOREFRONT.recheck_after)
+
+
+def test_what_was_refunded_is_forgotten() -> None:
+    """The very tuple that a payment was remembered by."""
+    asked: list[Op[Any]] = []
+
+    def perform(op: Op[Any]) -> Any:
+        asked.append(op)
+        if not isinstance(op, Call):
+            return None
+        return op.parse(BackendResponse(200, "application/json", json.dumps(paid(order(), **REFUNDED)[1]).encode()))
+
+    run(payment_flow(STOREFRONT, visit(order()), OFFER), perform)
+    assert asked[2] == Forget(PaymentKey(order().order_id, OFFER.resource.name, order().session_id))
 
 
 def test_unpaid_reload_offers_the_same_order() -> None:
@@ -97,8 +148,15 @@ def test_claimed_order_is_replaced_by_the_next_attempt() -> None:
     assert (decision.order.order_id, decision.order.attempt) == (SECOND.order_id, 1)
 
 
-@pytest.mark.parametrize("again", [claimed(SECOND), UNKNOWN, unpaid(SECOND, pay_deadline={"t_s": NOW - 1})])
-def test_replacement_unusable_as_well(again: Any) -> None:
+@pytest.mark.parametrize(
+    ("again", "reason"),
+    [
+        (claimed(SECOND), "claimed"),
+        (UNKNOWN, "unknown-order"),
+        (unpaid(SECOND, pay_deadline={"t_s": NOW - 1}), "expired"),
+    ],
+)
+def test_replacement_unusable_as_well(again: Any, reason: str) -> None:
     """One replacement per request in all: then "try again", and the cookie keeps the newest attempt."""
     decision, _ = decide(
         visit(order()),
@@ -109,6 +167,7 @@ def test_replacement_unusable_as_well(again: Any) -> None:
     )
     assert isinstance(decision, TryAgain)
     assert (decision.order.order_id, decision.order.attempt) == (SECOND.order_id, 1)
+    assert decision.reason == reason
 
 
 def test_first_order_was_claimed_long_ago() -> None:
@@ -153,6 +212,16 @@ def test_payment_that_cannot_be_refunded_is_remembered_for_a_day() -> None:
         visit(order()), ("recall", None), (get(order()), paid(order(), terms)), (f"remember {order().order_id}", None)
     )
     assert script.remembered[0].seconds == 86_400
+
+
+@pytest.mark.parametrize("last", ["refund_deadline", "wire_transfer_deadline"])
+def test_payment_whose_deadlines_end_now(last: str) -> None:
+    """A deadline has passed when it is over, and both must be."""
+    terms = {"refund_deadline": {"t_s": NOW - 9}, "wire_transfer_deadline": {"t_s": NOW - 9}, last: {"t_s": NOW}}
+    _, script = decide(
+        visit(order()), ("recall", None), (get(order()), paid(order(), terms)), (f"remember {order().order_id}", None)
+    )
+    assert script.remembered[0].seconds == 60
 
 
 def test_paid_for_another_resource() -> None:
@@ -201,6 +270,20 @@ def test_buy_again_after_a_refund() -> None:
     assert (decision.order.attempt, decision.order.again) == (1, 1)
     assert script.bodies[0]["order"]["fulfillment_url"] == f"{SITE}/articles/one?again=1"
     assert script.bodies[0]["order"]["public_reorder_url"] == f"{SITE}/articles/one"
+
+
+def test_buy_again_is_about_the_newest_order() -> None:
+    """The reader has seen its page; what other tabs have is not asked for."""
+    newer, older = order(issued=NOW), order(session=OTHER_SESSION, issued=NOW - 5)
+    decision, _ = decide(
+        visit(newer, older, buy_again=True),
+        ("recall", None),
+        (get(newer), paid(newer, **REFUNDED)),
+        (f"forget {newer.order_id}", None),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
 
 
 def test_attempt_after_buying_again_keeps_its_fulfillment_url() -> None:
@@ -355,6 +438,17 @@ def test_who_must_not_make_an_order() -> None:
     assert decision == PaymentRequired(OFFER.amount)
 
 
+def test_scripts_of_other_origins() -> None:
+    """Those that the site has named buy for a reader, others do not."""
+    script = [(b"sec-fetch-mode", b"cors"), (b"sec-fetch-dest", b"empty"), (b"sec-fetch-site", b"same-site")]
+    request = replace_fields(visit().request, headers=[*script, (b"origin", b"https://app.news.example")])
+    asked = replace_fields(visit(page=""), request=request)
+    assert decide(asked)[0] == PaymentRequired(OFFER.amount)
+    named = replace_fields(STOREFRONT, cors_origins=frozenset({"https://app.news.example"}))
+    decision, _ = decide(asked, (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)), storefront=named)
+    assert decision.order is not None
+
+
 def test_browser_without_cookies() -> None:
     """Back from the backend's page without a cookie: one page about cookies, no order."""
     decision, _ = decide(visit(lost_cookies=True))
@@ -373,6 +467,8 @@ def test_landing_on_the_page_that_was_asked_for() -> None:
         decision, _ = decide(visit(bought, page=page), ("recall", PAYMENT))
         assert isinstance(decision, Grant)
         assert decision.page == landing
+    same = order(page="/articles/one")
+    assert decide(visit(same, page="/articles/one"), ("recall", PAYMENT))[0] == Grant(PAYMENT, same)
 
 
 ABSURD = [
@@ -401,6 +497,7 @@ ABSURD = [
     pytest.param(
         unpaid(order(), order_status_url="https://backend.example:444/orders/x"), "backend-nonsense", id="port"
     ),
+    pytest.param(unpaid(order(), taler_pay_uri="https://backend.example/"), "backend-nonsense", id="no pay URI"),
     pytest.param(
         unpaid(order(), taler_pay_uri="taler://pay/evil.example/x/y"), "backend-nonsense", id="pay URI elsewhere"
     ),
@@ -417,6 +514,12 @@ def test_unreachable_or_absurd(answer: Any, reason: str) -> None:
     decision, _ = decide(visit(order()), ("recall", None), (get(order()), answer))
     assert isinstance(decision, Unavailable)
     assert decision.reason == reason
+
+
+def test_the_log_learns_why() -> None:
+    """What the failure says of itself goes along with the decision."""
+    decision, _ = decide(visit(order()), ("recall", None), (get(order()), BackendUnreachable("no answer")))
+    assert decision == Unavailable("backend-unreachable", "no answer")
 
 
 @pytest.mark.parametrize("answer", [(409, {"code": 2514}), (410, {}), (451, {}), (200, {"order_id": "other"})])
@@ -459,7 +562,7 @@ def test_bought_again_and_the_cookie_lost() -> None:
         (f"remember {SECOND.order_id}", None),
     )
     assert isinstance(decision, Grant)
-    assert decision.order.order_id == SECOND.order_id
+    assert (decision.order.order_id, decision.order.again) == (SECOND.order_id, 1)
 
 
 def test_refunded_and_the_cookie_lost() -> None:
@@ -504,9 +607,11 @@ def test_whichever_of_five_tabs_is_paid_opens(paid_tab: int) -> None:
 
 def test_pay_uri_that_is_too_long() -> None:
     """Nobody is sent to a URI that does not fit into a header."""
-    uri = unpaid(order())[1]["taler_pay_uri"] + "&x=" + "y" * 3000
-    decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order(), taler_pay_uri=uri)))
-    assert isinstance(decision, Unavailable)
+    uri = unpaid(order())[1]["taler_pay_uri"] + "&x="
+    for length, kind in ((MAX_URL, PaymentRequired), (MAX_URL + 1, Unavailable)):
+        answer = unpaid(order(), taler_pay_uri=uri.ljust(length, "y"))
+        decision, _ = decide(visit(order()), ("recall", None), (get(order()), answer))
+        assert isinstance(decision, kind)
 
 
 def test_backend_that_takes_an_older_order_for_the_same() -> None:
@@ -525,7 +630,110 @@ def test_backend_that_takes_an_older_order_for_the_same() -> None:
     assert (str(decision.amount), decision.order.price) == ("KUDOS:0.3", "")
 
 
+@pytest.mark.parametrize("told", [{}, {"total_amount": "KUDOS:0.3"}])
+def test_known_order_keeps_its_price(told: dict[str, Any]) -> None:
+    """Who was asked for less than today's price pays that, whether or not the backend says it again."""
+    old = order(price="KUDOS:0.3")
+    answer = {name: value for name, value in unpaid(old)[1].items() if name != "total_amount"} | told
+    decision, _ = decide(visit(old), ("recall", None), (get(old), (200, answer)))
+    assert isinstance(decision, PaymentRequired)
+    assert str(decision.amount) == "KUDOS:0.3"
+
+
+def test_already_paid_order_of_another_price() -> None:
+    """The price in the cookie is of the order that is to be paid, and not of the one that a wallet proves."""
+    terms = {
+        "amount": "KUDOS:0.3",
+        "extra": {"taler_paywall": {"resource": OFFER.resource.name, "amount": "KUDOS:0.3"}},
+    }
+    decision, _ = decide(
+        visit(order()),
+        ("recall", None),
+        (get(order()), unpaid(order(), already_paid_order_id=EARLIER.order_id)),
+        (get(PROVED), paid(PROVED, terms)),
+        (f"remember {EARLIER.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+    assert decision.order == PROVED
+
+
+@pytest.mark.parametrize(
+    ("page", "kept"),
+    [
+        ("/articles/one", "/articles/one?ref=x"),
+        ("/articles/one?other", "/articles/one?other"),
+        ("", "/articles/one?ref=x"),
+    ],
+)
+def test_page_of_the_next_attempt(page: str, kept: str) -> None:
+    """A reader who comes back from paying still wants the page that was asked for at first, or else this one."""
+    old = order(page="/articles/one?ref=x")
+    decision, _ = decide(
+        visit(old, page=page),
+        ("recall", None),
+        (get(old), claimed(old)),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.page == kept
+
+
 def test_known_order_that_changed_its_amount() -> None:
     """An order that this browser was asked a price for costs that price, or the answer is absurd."""
     decision, _ = decide(visit(order()), ("recall", None), (get(order()), unpaid(order(), total_amount="KUDOS:0.3")))
     assert isinstance(decision, Unavailable)
+
+
+def tabs(number: int) -> list[Order]:
+    """Return the orders of so many tabs, opened at once, newest first."""
+    return [order(0, session=SessionId(f"SESSION{tab}"), issued=NOW - tab) for tab in range(number)]
+
+
+def test_how_many_tabs_are_looked_at() -> None:
+    """Five answers are enough for one request; the newest order that can be paid is offered."""
+    many = tabs(6)
+    decision, _ = decide(visit(*many), ("recall", None), *((get(tab), unpaid(tab)) for tab in many[:5]))
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == many[0].order_id
+
+
+def test_tabs_that_can_be_paid_among_others() -> None:
+    """Where one order can be paid, no new one is needed, however many cannot."""
+    many = tabs(6)
+    asked = [(get(many[0]), unpaid(many[0])), *((get(tab), claimed(tab)) for tab in many[1:5])]
+    decision, _ = decide(visit(*many), ("recall", None), *asked)
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == many[0].order_id
+
+
+def test_tabs_that_cannot_be_paid() -> None:
+    """After three unusable orders the rest of the visit belongs to a new one, which follows the newest."""
+    many = tabs(4)
+    following = order(1, session=many[0].session_id)
+    decision, _ = decide(
+        visit(*many),
+        ("recall", None),
+        *((get(tab), claimed(tab)) for tab in many[:3]),
+        (POST, created(following)),
+        (get(following), unpaid(following)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == following.order_id
+
+
+def test_a_refunded_tab_among_others() -> None:
+    """What was refunded takes more of a visit than what can be paid; the newest is explained."""
+    many = tabs(4)
+    decision, _ = decide(
+        visit(*many),
+        ("recall", None),
+        (get(many[0]), paid(many[0], **REFUNDED)),
+        (f"forget {many[0].order_id}", None),
+        *((get(tab), unpaid(tab)) for tab in many[1:3]),
+    )
+    assert decision == Refunded(many[0], "")

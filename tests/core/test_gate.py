@@ -121,7 +121,7 @@ def test_awkward_names_are_sold(name: str) -> None:
     assert SECRET.find(ask(f"/articles/{quote(name)}")) is None
 
 
-@pytest.mark.parametrize("name", ["می‌خواهم", "क्‍ष", "👩‍💻"])
+@pytest.mark.parametrize("name", ["می‌خواهم", "क्‍ष", "👩‍💻", "क्‍षमی‌خ"])
 def test_names_with_joiners_are_sold(name: str) -> None:
     """The joiners that Persian, Hindi and emoji spell with are ordinary there: any script in NFC is sold."""
     assert isinstance(SALES.find(ask(f"/articles/{quote(name)}")), tuple)
@@ -376,6 +376,31 @@ def test_the_longest_name_that_is_sold() -> None:
 
     assert isinstance(sold, tuple)
     assert refused == Refused(414, "path-too-long")
+
+
+def test_what_is_only_visible_raw() -> None:
+    """A byte that one server decodes and another leaves out: the path that is left is sold."""
+    assert find(GATE, Request("GET", "/premi\xffum", b"/premi\xffum", "", b"", [])) == ODD
+    assert find(GATE, Request("GET", "/premi\xffum", None, "", b"", [])) is None
+
+
+def test_dots_at_the_mount_point() -> None:
+    """A server takes them out of the whole path, an application out of its own."""
+    assert find(GATE, ask("/a/b/../premium", root="/a/b")) == ODD
+    assert find(GATE, ask("/a/b/../premium", root="/a")) == ODD
+    assert find(GATE, ask("/a/b/../public", root="/a/b")) is None
+
+
+@pytest.mark.parametrize(("path", "root"), [("/public", ""), ("/shop/public", "/shop"), ("/public", "/shop")])
+def test_what_is_nobodys_business(path: str, root: str) -> None:
+    """A plain path that is not sold is let through at the first look, mounted or not."""
+    assert not GATE.concerns(path, path.encode(), root)
+
+
+def test_long_paths_with_lookalikes_are_refused() -> None:
+    """What has too many readings to be looked at is not taken for free, though it looks like nothing that is sold."""
+    assert GATE.find(Request("GET", "/" + "½" * 60_000, None, "", b"", [])) == ODD
+    assert GATE.find(Request("GET", "/" + "½" * 600, None, "", b"", [])) is None
 
 
 @pytest.mark.parametrize("unit", ["//", "/./", "/a%2520b", "/;v=1", "/é%2520"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -76,13 +76,13 @@ def contract(**changes: Any) -> Json:
     return PAID | {"contract_terms": CONTRACT | changes}
 
 
-CALLS: dict[str, Call[Any]] = {
-    "get_config": merchant.get_config(),
-    "post_order": merchant.post_order({"order": {"order_id": ORDER}}),
-    "get_order": merchant.get_order(ORDER, SESSION),
-    "get_public_order": merchant.get_public_order(ORDER, SESSION, "H"),
-    "post_refund": merchant.post_refund(ORDER, Amount("KUDOS", 0, 50_000_000), "sorry"),
-    "post_paid": merchant.post_paid(ORDER, "SIG", "H", SESSION),
+CALLS: dict[str, Callable[[], Call[Any]]] = {
+    "get_config": merchant.get_config,
+    "post_order": lambda: merchant.post_order({"order": {"order_id": ORDER}}),
+    "get_order": lambda: merchant.get_order(ORDER, SESSION),
+    "get_public_order": lambda: merchant.get_public_order(ORDER, SESSION, "H"),
+    "post_refund": lambda: merchant.post_refund(ORDER, Amount("KUDOS", 0, 50_000_000), "sorry"),
+    "post_paid": lambda: merchant.post_paid(ORDER, "SIG", "H", SESSION),
 }
 
 # Requests.
@@ -111,7 +111,7 @@ STATUS_QUERY = (("session_id", SESSION), ("allow_refunded_for_repurchase", "YES"
 )
 def test_requests(call: str, request_: BackendRequest) -> None:
     """Each call is one request: method, quoted path, query, body, and the token on private ones alone."""
-    asked = CALLS[call].request
+    asked = CALLS[call]().request
 
     assert asked.path == request_.path.format("2026.325-A%3Ab_c")
     assert asked.body == (None if request_.body is None else request_.body.replace(b"%b", ORDER.encode()))
@@ -130,6 +130,22 @@ def test_no_status_without_a_session() -> None:
     """Without a session the backend says "paid" to anybody: such a request cannot even be made."""
     with pytest.raises(ValueError, match="session"):
         merchant.get_order(ORDER, SessionId(""))
+    with pytest.raises(ValueError, match="session"):
+        merchant.get_order(ORDER, cast(SessionId, ""))
+
+
+@pytest.mark.parametrize("content", [contract(version="\ud800"), PAID | {"\ud800": 1}])
+def test_half_a_character(content: Json) -> None:
+    """JSON can spell what no text can hold."""
+    with pytest.raises(BackendNonsense):
+        status_of(content)
+
+
+def test_answers_stay_out_of_logs() -> None:
+    """URLs, tokens and sessions stand in them: their kind alone is shown."""
+    assert repr(SESSION) == "SessionId(...)"
+    assert repr(status_of(UNPAID)) == "<Unpaid>"
+    assert repr(merchant.post_order({}).parse(answer({"order_id": ORDER, "token": "T"}))) == "<OrderCreated>"
 
 
 ORDER_CALLS: dict[str, Callable[[str], Call[Any]]] = {
@@ -282,13 +298,13 @@ def test_order_created_and_existing() -> None:
 def test_other_answers() -> None:
     """Configuration, refund, proof and public status are read from what the API documents."""
     version = {"name": "taler-merchant", "version": "25:0:13", "currency": "KUDOS", "currencies": {"KUDOS": {"x": 1}}}
-    config = CALLS["get_config"].parse(answer(version | {"exchanges": []}))
-    refund = CALLS["post_refund"].parse(answer({"taler_refund_uri": "taler://refund/x", "h_contract": "H"}))
+    config = CALLS["get_config"]().parse(answer(version | {"exchanges": []}))
+    refund = CALLS["post_refund"]().parse(answer({"taler_refund_uri": "taler://refund/x", "h_contract": "H"}))
 
     assert config == MerchantConfig("25:0:13", "taler-merchant", "KUDOS", {"KUDOS": {"x": 1}})
     assert refund == RefundGranted("taler://refund/x", "H")
-    assert CALLS["post_paid"].parse(answer(b"", 204, "")) == PaidAccepted()
-    assert CALLS["post_paid"].parse(answer({"refunded": True})) == PaidAccepted(refunded=True)
+    assert CALLS["post_paid"]().parse(answer(b"", 204, "")) == PaidAccepted()
+    assert CALLS["post_paid"]().parse(answer({"refunded": True})) == PaidAccepted(refunded=True)
 
 
 @pytest.mark.parametrize(
@@ -302,7 +318,7 @@ def test_other_answers() -> None:
 )
 def test_public_status(status: int, content: Json, paid: bool) -> None:  # noqa: FBT001 - a table
     """Whether it is paid is what the HTTP status says, never the body."""
-    found = CALLS["get_public_order"].parse(answer(content, status))
+    found = CALLS["get_public_order"]().parse(answer(content, status))
 
     assert isinstance(found, PublicStatus)
     assert found.paid is paid
@@ -341,7 +357,7 @@ def test_public_status(status: int, content: Json, paid: bool) -> None:  # noqa:
 def test_error_statuses(call: str, status: int, body: bytes, code: int) -> None:
     """Any other status is a refusal with its code, even if the body looks like a good answer."""
     with pytest.raises(BackendRejected) as caught:
-        CALLS[call].parse(answer(body, status))
+        CALLS[call]().parse(answer(body, status))
 
     assert (caught.value.http_status, caught.value.code) == (status, code)
 
@@ -351,7 +367,7 @@ def test_unknown_orders_and_existing_ones() -> None:
     assert status_of({"code": 2005, "hint": "unknown"}, 404) == OrderUnknown()
     for call, status, code in (("get_order", 409, 2503), ("post_order", 404, 2005), ("post_paid", 404, 2005)):
         with pytest.raises(BackendRejected):
-            CALLS[call].parse(answer({"code": code}, status))
+            CALLS[call]().parse(answer({"code": code}, status))
 
 
 def test_a_paid_body_with_an_error_status_is_no_payment() -> None:
@@ -393,7 +409,7 @@ def test_a_paid_body_with_an_error_status_is_no_payment() -> None:
 def test_malformed_answers_are_nonsense(call: str, body: bytes) -> None:
     """What two parsers might read differently, or one cannot read, is no answer."""
     with pytest.raises(BackendNonsense):
-        CALLS[call].parse(answer(body))
+        CALLS[call]().parse(answer(body))
 
 
 def test_the_last_duplicate_does_not_count() -> None:
@@ -570,7 +586,7 @@ def test_times(time: object, seconds: int | None) -> None:
 def test_other_nonsense(call: str, content: object) -> None:
     """The other answers are as strict."""
     with pytest.raises(BackendNonsense):
-        CALLS[call].parse(answer(content))
+        CALLS[call]().parse(answer(content))
 
 
 def test_errors_name_no_value() -> None:
@@ -603,7 +619,7 @@ JSON = st.recursive(
 def test_any_answer_is_read_or_refused(call: str, status: int, media_type: str, body: bytes) -> None:
     """Whatever comes back, it is an answer or a BackendError, and never a payment."""
     try:
-        found = CALLS[call].parse(BackendResponse(status, media_type, body))
+        found = CALLS[call]().parse(BackendResponse(status, media_type, body))
     except BackendError:
         return
     assert not isinstance(found, Paid)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.names import ORDINARY_NAMES
-from taler_paywall.path import MAX_WORK, folded, is_plain, readings
+from taler_paywall.path import MAX_WORK, folded, has_lookalikes, is_plain, readings
 
 #: Targets with several readings, as they come.
 ODD_TARGETS = [
@@ -149,12 +149,42 @@ def test_a_reading_is_needed_of_what_is_only_visible_raw() -> None:
         ("articles/one", "/articles/one"),
         ("http://news.example/articles/one", "/articles/one"),
         ("x:/articles/one", "/articles/one"),
+        ("x:articles", "/articles"),
+        ("HTTP://news.example/articles/one", "/articles/one"),
+        ("news.example/articles/one", "/articles/one"),
+        ("/articles/a b%20/one", "/articles/a b/one"),
+        ("/articles/%ff%6fne", "/articles/one"),
+        ("/articles/%25ff%256fne", "/articles/one"),
     ],
 )
 def test_readings_hold_what_a_lenient_program_reads(target: str, reading: str) -> None:
     """Among the readings of an odd path is the one that some server or framework serves, case aside."""
     assert not is_plain(*decoded(target))
     assert reading in {found.casefold() for found in readings(*decoded(target)) or ()}
+
+
+@pytest.mark.parametrize("path", ["/articles/\ud800one", "/articles/\udcff%6fne", "/%61rticles/on\ufffde"])
+def test_readings_of_what_no_encoding_holds(path: str) -> None:
+    """Half a character, and what a server could not decode, show nothing and hide nothing."""
+    assert not is_plain(path, None)
+    assert "/articles/one" in (readings(path, None) or ())
+
+
+def test_names_with_lookalikes() -> None:
+    """Compatibility forms and joiners may be taken for something else; other letters are themselves."""
+    assert [has_lookalikes(f"/{name}") for name in ("one", "été", "東京", "½", "Taler™", "न\u200dम", "")] == [
+        *[False] * 3,
+        *[True] * 3,
+        False,
+    ]
+
+
+def test_the_work_counts_altogether() -> None:
+    """A single reading may be as long as all are together; of two such, none is looked at."""
+    longest = "/" + "a" * (MAX_WORK - 2)
+    assert readings(longest, None) == {longest}
+    assert readings(f"{longest}a", None) is None
+    assert readings("/./" + "a" * (MAX_WORK // 2), None) is None
 
 
 @given(st.text(min_size=1, max_size=60), st.booleans())
@@ -195,6 +225,15 @@ HOSTILE_UNITS = [
     "x:",
     "http://a/",
 ]
+
+
+@pytest.mark.parametrize("unit", HOSTILE_UNITS)
+def test_readings_are_closed(unit: str) -> None:
+    """What may be read out of a reading is among them: nobody knows the order in which programs take their steps."""
+    found = readings(f"/x{unit}", None)
+    assert found is not None
+
+    assert all((readings(reading, None) or {""}) <= found for reading in found)
 
 
 @pytest.mark.parametrize("unit", HOSTILE_UNITS)

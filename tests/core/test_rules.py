@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -53,6 +53,8 @@ def test_the_first_match_wins() -> None:
         ("/a/", "/a", "/a/"),
         ("/a", "/A", "/a"),
         ("/Über", "/über", "/Über"),
+        ("/film", "/F\u0130LM", "/film"),
+        ("/F\u0130LM", "/f\u0131lm", "/F\u0130LM"),
         ("/a", "/ab", None),
         ("/a", "/a/b", None),
         ("/a", "/", None),
@@ -78,6 +80,10 @@ def test_the_first_match_wins() -> None:
         ("/*", "/a/b", "/*"),
         (re.compile(r"/b/(?P<n>\d+)(?:/(?P<m>\d+))?"), "/b/12", r"~/b/(?P<n>\d+)(?:/(?P<m>\d+))??n=12"),
         (re.compile(r"/b/(?P<n>\d+)(?:/(?P<m>\d+))?"), "/b/12/3", r"~/b/(?P<n>\d+)(?:/(?P<m>\d+))??m=3&n=12"),
+        (re.compile("/b/x"), "/B/X", "~/b/x"),
+        (re.compile("/b/x"), "/b/x/", "~/b/x"),
+        (re.compile("/b/ x", re.VERBOSE), "/b/x", "~/b/ x"),
+        (re.compile("/b/."), "/b/\n", "~/b/."),
         (re.compile(r"/b/\d"), "/b/12", None),
         (re.compile(r"/b/\d$"), "/b/1\n", None),
     ],
@@ -85,6 +91,14 @@ def test_the_first_match_wins() -> None:
 def test_patterns(pattern: str | re.Pattern[str], path: str, name: str | None) -> None:
     """Named parts are the identity, stars are not, and a star at the end takes the prefix itself along."""
     assert name_of([Rule(pattern, "KUDOS:1", page="/p")], path) == name
+
+
+def test_what_a_price_is_asked_about() -> None:
+    """A resource tells its rule's pattern, the named parts and the method."""
+    found = Rules([Rule("post /a/{x}/*", "KUDOS:1", page="/p")]).resource("POST", "/a/b/c", b"")
+
+    assert isinstance(found, tuple)
+    assert found[1] == Resource("POST /a/{x}/*?x=b", "/a/{x}/*", {"x": "b"}, "POST")
 
 
 METHODS = ["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "get", "post", "Put", "POST", "PUT", "PATCH", "DELETE"]
@@ -130,6 +144,7 @@ def test_methods_are_part_of_the_identity() -> None:
         (b"id=1&%69d=2", "ambiguous"),
         (b"id=1&id=", "ambiguous"),
         (b"ID=1", "/a"),
+        (b"id=%ff", "ambiguous"),
         (b"id=a+b%20c%26", "/a?id=a%20b%20c%26"),
     ],
 )
@@ -329,7 +344,26 @@ def test_parts_within_a_segment_of_the_page_are_filled_in_or_refused(page: str) 
     assert list(problems_of([rule])) or "%7B" not in rule.page_of(resource_of(rule, {"slug": "one"}))
 
 
+def test_a_page_of_parts_that_are_not_there() -> None:
+    """An optional group that a path lacks leaves a gap in the page, and the marker tells the resources apart."""
+    rule = Rule(re.compile("/read(?:/(?P<id>.+))?"), "KUDOS:1", page="/read/{id}")
+    whole, part = resource_of(rule, {}), resource_of(rule, {"id": "a b"})
+
+    assert rule.page_of(whole) == f"/read/?resource={whole.tag}"
+    assert rule.page_of(part) == f"/read/a%20b?resource={part.tag}"
+
+
 # Summaries and prices.
+
+
+@pytest.mark.parametrize("price", ["KUDOS:0.5", Amount("KUDOS", 0, 50_000_000)])
+def test_prices_are_texts_or_amounts(price: str | Amount) -> None:
+    """Fixed or found by a callable; what a callable says is not known beforehand."""
+    fixed, found = Rule("/a", price), Rule("/a", lambda _: price)
+    for rule in (fixed, found):
+        assert rule.price_of(resource_of(rule, {})) == Amount("KUDOS", 0, 50_000_000)
+    assert fixed.fixed_price == Amount("KUDOS", 0, 50_000_000)
+    assert found.fixed_price is None
 
 
 def test_summaries() -> None:
@@ -339,6 +373,13 @@ def test_summaries() -> None:
     assert Rule("/a/{x}", "KUDOS:1", summary="The {x}, {{x}}").summary_of(resource) == "The b c, {x}"
     assert Rule("/a/{x}", "KUDOS:1", summary=lambda r: r.parts["x"].upper()).summary_of(resource) == "B C"
     assert Rule("/a/{x}", "KUDOS:1").summary_of(resource) == "Access to /a/b%20c"
+
+
+def test_a_summary_that_is_no_text() -> None:
+    """The backend would refuse the order, and nobody would know why."""
+    rule = Rule("/a/{x}", "KUDOS:1", summary=cast(Any, lambda _: 1))
+    with pytest.raises(CodecError, match=r"/a/\{x\}\?x=b"):
+        rule.summary_of(resource_of(rule, {"x": "b"}))
 
 
 @pytest.mark.parametrize(

@@ -456,6 +456,17 @@ def test_an_order_replaces_its_own_cookie() -> None:
     assert len(held) == 1
 
 
+def test_an_order_among_a_dozen_is_replaced() -> None:
+    """What takes its own place makes no room; what comes as the thirteenth clears the oldest."""
+    jar = cookies()
+    made = [order(f"{number:016x}", issued=NOW + number, page="") for number in range(MAX_ORDERS)]
+    held, oldest = sent(*stored(jar, *made)), split(stored(jar, made[0])[0])[0]
+
+    assert len(jar.order_cookies(held, replace(made[0], attempt=1))) == 1
+    _, *cleared = jar.order_cookies(held, order("f" * 16, page=""))
+    assert cleared == [oldest + b"=; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=0"]
+
+
 def test_invalid_ones_are_evicted_first() -> None:
     """A cookie of ours that cannot be read makes room before any that can."""
     jar = cookies()
@@ -509,6 +520,28 @@ def test_order_ids_are_derived() -> None:
     )
     for text in ids:
         assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{26,}", text), "at least 128 bits of Crockford base32"
+
+
+def test_what_an_earlier_release_made_is_known() -> None:
+    """IDs stay what they are, or purchases whose cookie was evicted are lost; cookies that were written are read."""
+    keys, jar = Keys([OLD], SITE), cookies()
+    session_id = keys.session_id(SECRET)
+    held = [
+        (
+            b"__Host-taler_bdjpxq6d_session=WyJ0aGUgc2VjcmV0IG9mIG9uZSBicm93c2VyIiwxNzk1MDAwMDAwXQ"
+            b".P3MvSP1CCv6k0w41YswNbRS9_uv_93FwQrbD_QvA9Es"
+        ),
+        (
+            b"__Host-taler_bdjpxq6d_order_1111111111111111_sess=WyJTRVNTSU9OMSIsIk9SREVSIiwiMTExMTExMTExMTExMTExMSIsMCwwLC"
+            b"JLVURPUzowLjUiLCIvYT9iPWMiLDE3OTUwODY0MDAsMTc5NTAwMDAwMF0.lU1bGw9G7WgYFl80F_jPcbVq9MSxdEXlCFWEJHTmHLg"
+        ),
+    ]
+
+    assert session_id == "HYK6173BVZJP7C21VS2XNS4T6492A0GC"
+    assert keys.order_id(session_id, "/a", 0) == "YYK7AX9WCHCEAK6X717ZYRMKZAX323Z1"
+    assert read(jar, sent(*held), ONE, NOW) == Jar(SECRET, (order(),))
+    attributes = b"; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=34560000"
+    assert [jar.session_cookie(SECRET, NOW), *stored(jar, order())] == [cookie + attributes for cookie in held]
 
 
 TEXT = st.text(max_size=30)

@@ -180,10 +180,10 @@ class AnswerRun:
         random = self.random
         places = list(_places(answer))
         if not places:
-            return random.choice(VALUES)
+            return copy.deepcopy(random.choice(VALUES))
         holder, key = random.choice(places)
         ways: tuple[Callable[[Any], Any], ...] = (
-            *(lambda _: random.choice(VALUES),) * 4,
+            *(lambda _: copy.deepcopy(random.choice(VALUES)),) * 4,
             str,
             lambda value: [value],
             lambda value: {str(key): value},
