@@ -58,6 +58,7 @@ def write_files(document: str, language: str, directory: Path) -> list[Path]:
 @pytest.mark.parametrize(("name", "code"), programs(), ids=[name for name, _ in programs()])
 def test_python_blocks_run(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every Python block of the documentation runs as it stands, in an interpreter of its own."""
+    monkeypatch.setenv("TALER_PAYWALL_SECRET_KEY", "not-from-the-documentation-0123456789")
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
 
