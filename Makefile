@@ -7,16 +7,21 @@ SANDBOX_PORT ?= 9966
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test coverage mutants lint bench fuzz clean
-# Two of the stamps would run pip in one environment.
-.NOTPARALLEL:
+.PHONY: demo test first second coverage mutants lint bench fuzz clean
 
 demo: $(VENV)/demo
 	PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) exec $(RUN) -m examples.newspaper
 
+# PYTEST='tests/core -k gate' for some of the tests; all of them run in two parts, one for each core.
 test: $(VENV)/test programs
-	$(RUN) -m pytest $(PYTEST)
-	$(if $(PYTEST),,$(MAKE) coverage)
+	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=2 --output-sync=line first second)
+	$(if $(PYTEST),,$(MAKE) --no-print-directory coverage)
+
+FIRST := $(addprefix tests/,core frameworks plugin prefork proxy sandbox site)
+first:
+	$(RUN) -m pytest $(FIRST)
+second:
+	$(RUN) -m pytest $(FIRST:%=--ignore=%)
 
 # Every branch of the modules that decide whether content is delivered, by tests that draw no examples: a run is like
 # the next.
@@ -56,6 +61,8 @@ $(VENV)/demo: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
+# Two of the stamps would run pip in one environment.
+$(VENV)/lint $(VENV)/mutants: $(VENV)/test
 $(VENV)/test $(VENV)/lint $(VENV)/mutants: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
