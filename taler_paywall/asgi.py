@@ -16,6 +16,7 @@ from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.payment import SCOPE_KEY
 from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.routes import mount_problem
 from taler_paywall.site import Site
 from taler_paywall.transport import TOTAL_TIMEOUT
 
@@ -44,6 +45,8 @@ class PaywallMiddleware:
         self.app = app
         self._site = Site(rules, options)
         settings = self._site.settings
+        if settings.enabled and (problem := mount_problem(app)):
+            raise ConfigError([problem])
         self._backend = AsyncHttpBackend(settings.backend, settings.backend_public_url, self._site.token)
         self._perform = partial(aperform, backend=self._backend, cache=self._site.cache)
 

@@ -48,7 +48,7 @@ from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
-#: A request performs at most eight operations. Looking at one order takes up to three, in general one; so many may be
+#: A request performs at most nine operations. Looking at one order takes up to three, in general one; so many may be
 #: spent on the orders that a browser has, and so many of these be unusable where a new order has to follow.
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
@@ -109,17 +109,14 @@ class _Steps:
         if known is None and isinstance(outcome, Unusable):
             order = self.next_attempt(order, outcome)
             outcome = yield from self.create(order)
-        elif known is None and isinstance(outcome, Refunded):
+        if known is None and isinstance(outcome, Refunded):
             # Without a cookie nobody knows yet whether it was bought again since.
             later = yield from self.check(self.next_attempt(order, Unusable(outcome.reason, anew=True)))
             outcome = later if isinstance(later, Grant) else outcome
         return TryAgain(order, outcome.reason) if isinstance(outcome, Unusable) else outcome
 
     def known_orders(self) -> Generator[Op[Any], Any, Decision | Unusable | None]:
-        """Check this browser's orders, newest first: whichever is paid counts; None if there is none.
-
-        Several tabs make several orders. How many are looked at is bounded, by what the rest of a visit may take.
-        """
+        """Check this browser's orders, newest first, as many as a visit may take: whichever is paid counts."""
         standing: list[Decision] = []
         unusable: list[Unusable] = []
         spent = 0
@@ -160,7 +157,10 @@ class _Steps:
             case Claimed():
                 return Unusable("claimed")  # 6
             case Paid():
-                return (yield from self.paid(order, status))  # 7, 8, 9
+                outcome = yield from self.paid(order, status)  # 7, 8, 9
+                if outcome == Unusable("foreign-order"):
+                    raise BackendNonsense("the contract has lost what the order was made with")
+                return outcome
             case Unpaid(already_paid_order_id=str(earlier)):
                 return (yield from self.proved(order, earlier))
             case Unpaid():
@@ -170,7 +170,7 @@ class _Steps:
         """Steps 7 to 9."""
         verdict = judge(self.storefront, self.offer, order, status)
         key = order.key(self.offer.resource.name)
-        if verdict == "other-resource":
+        if verdict in {"foreign-order", "other-resource"}:
             return Unusable(verdict)
         if verdict == "refunded":
             yield from Forget(key)
@@ -251,7 +251,7 @@ class _Steps:
 
 def judge(
     storefront: Storefront, offer: Offer, order: Order, status: Paid
-) -> Literal["stands", "refunded", "other-resource"]:
+) -> Literal["stands", "refunded", "other-resource", "foreign-order"]:
     """Tell whether a paid order is full evidence for this resource (design, section 2, step 9).
 
     Args:
@@ -270,11 +270,11 @@ def judge(
         raise BackendNonsense("the contract is of another merchant instance")
     if storefront.merchant_pub is not None and terms.merchant_pub != storefront.merchant_pub:
         raise BackendNonsense("the contract is of another merchant key")
-    if terms.fulfillment_url is None or not belongs(terms.fulfillment_url, storefront.public_url):
+    if terms.fulfillment_url is None or not terms.fulfillment_url.startswith(f"{storefront.public_url}/"):
         raise BackendNonsense("the contract leads to another site")
     sold = (terms.extra or {}).get(EXTRA)
     if not isinstance(sold, dict) or sold.get("resource") != offer.resource.name:
-        return "other-resource"
+        return "other-resource" if isinstance(sold, dict) else "foreign-order"
     amount = status.amount
     if amount is None or not _covers(amount, sold.get("amount")):
         raise BackendNonsense("the contract's amount is not what the order asked for")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request
-from taler_paywall.path import MAX_PATH, has_lookalikes, is_plain, readings, without_root
+from taler_paywall.path import MAX_PATH, cut_anywhere, has_lookalikes, is_plain, readings, without_root
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import Rules
 
@@ -27,7 +27,9 @@ class Gate:
         """Tell, for next to nothing, whether a path may be sold; if not, the request is nobody's business."""
         if not is_plain(path, raw_path) or self._rules.candidates(path) or has_lookalikes(path):
             return True
-        return bool(root_path) and bool(self._rules.candidates(without_root(path, root_path)))
+        return bool(root_path) and any(
+            self._rules.candidates(view) for view in (without_root(path, root_path), cut_anywhere(path, root_path))
+        )
 
     def find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         """Return what a request asks for; None: nothing that is sold.
@@ -38,11 +40,22 @@ class Gate:
         if not is_plain(request.path, request.raw_path):
             return Refused(400, "ambiguous-path") if self._any_reading_is_sold(request) else None
         found = self._apply(request, request.path)
+        if found is None and self._rules.frees(request.app_path):
+            return None
         if found is not None and len(request.path) > MAX_PATH:
             return Refused(414, "path-too-long")
+        if not self._mounts_agree(request, found):
+            return Refused(400, "ambiguous-path")
         if has_lookalikes(request.path) and not self._lookalikes_agree(request, found):
             return Refused(400, "ambiguous-path")
         return found
+
+    def _mounts_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
+        """Tell whether applications that look for their mount anywhere in a path serve the same, or nothing sold."""
+        root = request.root_path
+        if not root or root not in request.path or request.app_path != request.path:
+            return True
+        return self._apply(request, cut_anywhere(request.path, root)) in (found, None)
 
     def _lookalikes_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
         """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""

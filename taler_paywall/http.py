@@ -30,10 +30,7 @@ _ROBOTS = re.compile(
 _DIRECTIVES = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+').findall
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
 # What caches in front of a site believe rather than Cache-Control.
-_CDN_HEADERS = (
-    *(b"cdn-cache-control", b"edge-control", b"litespeed-cache-control"),
-    *(b"surrogate-control", b"x-accel-expires"),
-)
+_CDN_HEADERS = (b"-cache-control", b"edge-control", b"surrogate-control", b"x-accel-expires")
 
 
 @dataclass(frozen=True, slots=True)

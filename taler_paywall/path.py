@@ -20,19 +20,23 @@ MAX_WORK = 50_000
 # Characters that every server and framework reads alike; dot segments and empty ones are looked for apart.
 _ORDINARY = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/\-]*").fullmatch
 # What makes a decoded path ambiguous: separators of all kinds, white space but inner spaces, escapes left to decode.
-_AMBIGUOUS = re.compile(r"//|\\|;|\?|#|%[0-9A-Fa-f]{2}|/\.\.?(?:/|\Z)|/ | /| \Z|[^\S ]|\ufffd").search
+_SPACE = " \u00a0\u202f\u3000"
+_AMBIGUOUS = re.compile(
+    rf"//|\\|;|\?|#|%[0-9A-Fa-f]{{2}}|/\.\.?(?:/|\Z)|/[{_SPACE}]|[{_SPACE}]/|[{_SPACE}]\Z|[^\S{_SPACE}]|\ufffd"
+).search
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# What is not assigned may be a letter or an emoji that is younger than Python.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _AUTHORITY = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.\-]*:)?(?://[^/?#]*)?")
 _BLANK = re.compile(r"\s").search
 _END = re.compile(r"[?#\x00]")
 _PARAMETERS = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"//+")
-# Some scripts, and emoji, are spelled with joiners; at an edge or beside Latin letters they only hide.
+# Some scripts, and emoji, are spelled with joiners; at the end or among Latin letters they only hide.
 _JOINERS = frozenset("\u200c\u200d")
-_HIDING = re.compile(r"(?:\A|[\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?:[\x00-\x7f]|\Z)").search
+_HIDING = re.compile(r"[\x00-\x7f][\u200c\u200d]+[\x00-\x7f]|[\u200c\u200d]\Z").search
 
 
 def is_plain(path: str, raw_path: bytes | None) -> bool:
@@ -78,7 +82,7 @@ def readings(path: str, raw_path: bytes | None, root_path: str = "") -> set[str]
         work += len(reading) + 1
         if work > MAX_WORK:
             return None
-        new = {step(reading) for step in _STEPS} | {without_root(reading, root_path)}
+        new = {step(reading) for step in _STEPS} | {without_root(reading, root_path), cut_anywhere(reading, root_path)}
         waiting += new - found
         found |= new
     # What has no slash in front is there with one, too.
@@ -90,6 +94,12 @@ def without_root(path: str, root_path: str) -> str:
     if root_path and path.startswith(root_path) and path[len(root_path) : len(root_path) + 1] in {"", "/"}:
         return path[len(root_path) :] or "/"
     return path
+
+
+def cut_anywhere(path: str, root_path: str) -> str:
+    """Return what some frameworks leave of a path: they cut off where they are mounted, wherever that stands in it."""
+    rest = path.split(root_path, 1)[-1] if root_path else path
+    return rest if rest.startswith("/") else f"/{rest}"
 
 
 def folded(path: str) -> str:

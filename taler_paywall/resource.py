@@ -83,11 +83,11 @@ class Rule:
         return self.pattern.pattern if isinstance(self.pattern, re.Pattern) else _METHOD.sub("", self.pattern)
 
     @cached_property
-    def lenient(self) -> re.Pattern[str] | None:
-        """A regular expression that takes any case; None for a template."""
+    def expressions(self) -> tuple[re.Pattern[str], ...]:
+        """A regular expression as it stands, and one that takes any case, which excludes more; none for a template."""
         if isinstance(self.pattern, str):
-            return None
-        return re.compile(self.pattern.pattern, self.pattern.flags | re.IGNORECASE | re.DOTALL)
+            return ()
+        return self.pattern, re.compile(self.pattern.pattern, self.pattern.flags | re.IGNORECASE | re.DOTALL)
 
     @cached_property
     def segments(self) -> tuple[str, ...]:

@@ -49,6 +49,21 @@ def routes_of(app: object) -> list[str] | None:
         return None
 
 
+def mount_problem(app: object) -> str:
+    """Say that an ASGI application mounts itself, unseen by what is around it; empty where it asks the server."""
+    modules = {kind.__module__ for kind in type(app).__mro__}
+    if "fastapi.applications" in modules:
+        mount = getattr(app, "root_path", "")
+    elif "django.core.handlers.asgi" in modules:
+        mount = sys.modules["django.conf"].settings.FORCE_SCRIPT_NAME
+    else:
+        return ""
+    return mount and (
+        f"the application mounts itself at {mount!r}, which the paywall around it cannot see: tell the server instead "
+        "(uvicorn --root-path), or add the paywall to the application's own middleware"
+    )
+
+
 def unserved(rules: Iterable[Rule], templates: Iterable[str]) -> list[Rule]:
     """List the rules that no path of these templates can match; nothing is known of regular expressions."""
     routes = {_segments(template) for template in templates}

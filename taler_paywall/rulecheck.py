@@ -16,6 +16,8 @@ from taler_paywall.path import is_plain
 from taler_paywall.resource import PART, Price, Rule, resource_of
 from taler_paywall.rules import Rules
 
+# How expressions of frameworks begin whose paths have no slash in front; of alternatives nothing is said.
+_WITHOUT_SLASH = re.compile(r"(?:\^|\\A|\(\?[a-zA-Z]+\)|\((?:\?:|\?P<\w+>)?)*[A-Za-z0-9][^|]*").fullmatch
 #: Query keys that the fulfillment URL uses itself.
 _RESERVED_KEYS = frozenset({"again", "resource"})
 
@@ -57,6 +59,8 @@ def _pattern_problems(rule: Rule) -> Iterator[str]:
     if isinstance(rule.pattern, re.Pattern):
         if not isinstance(rule.pattern.pattern, str):
             yield "the expression is for bytes; compile a text"
+        elif _WITHOUT_SLASH(rule.pattern.pattern):
+            yield "the expression matches nothing, for every path begins with a slash"
         return
     if not isinstance(rule.pattern, str):
         yield "a pattern is a text or a compiled regular expression"

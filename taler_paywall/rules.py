@@ -33,7 +33,9 @@ class Rules:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._root = _Node()
-        self._expressions = [(i, rule.lenient) for i, rule in enumerate(rules) if rule.lenient is not None]
+        free = [rule for rule in rules if rule.price is None and rule.segments and not rule.names]
+        self._freed = frozenset(rule.path for rule in free if "*" not in rule.segments)
+        self._expressions = [(i, rule) for i, rule in enumerate(rules) if rule.expressions]
         for index, rule in enumerate(rules):
             if isinstance(rule.pattern, str):
                 self._insert(index, rule.segments)
@@ -81,12 +83,16 @@ class Rules:
         for node in nodes:
             found += node.here
             found += node.below
-        found += [index for index, lenient in self._expressions if _match(lenient, path)]
+        found += [index for index, rule in self._expressions if _match(rule, path)]
         return sorted(found) if len(found) > 1 else found
 
     def sells(self, path: str) -> bool:
         """Tell whether any rule with a price may apply to this reading of a path, whatever the method."""
         return any(self.rules[index].price is not None for index in self.candidates(path))
+
+    def frees(self, path: str) -> bool:
+        """Tell whether a free exception names this very path, letter by letter: no look-alike can be meant."""
+        return path in self._freed
 
     def resource(
         self, method: str, path: str, query: bytes
@@ -109,7 +115,7 @@ class Rules:
                 continue
             parts = dict(_parts(rule, path))
             for key, value in _selected(rule, query):
-                if parts.setdefault(key, value) != value or "\ufffd" in value:
+                if parts.setdefault(key, value) != value or "\ufffd" in key + value:
                     return "ambiguous"
             return rule, resource_of(rule, parts)
         return None
@@ -125,13 +131,16 @@ def spelled_like(rule: Rule, path: str) -> bool:
     return any(_exactly(rule, spelling) for spelling in (path, path.removesuffix("/"), f"{path}/"))
 
 
-def _match(lenient: re.Pattern[str], path: str) -> re.Match[str] | None:
-    return lenient.fullmatch(path) or (lenient.fullmatch(path[:-1]) if path.endswith("/") else None)
+def _match(rule: Rule, path: str) -> re.Match[str] | None:
+    """Match an expression as it stands first, for that tells the resource, and without a slash at the end."""
+    spellings = (path[:-1], path) if path.endswith("/") else (path,)
+    ways = (way.fullmatch(spelling) for way in rule.expressions for spelling in spellings)
+    return next(filter(None, ways), None)
 
 
 def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
-    if rule.lenient is not None:
-        match = _match(rule.lenient, path)
+    if rule.expressions:
+        match = _match(rule, path)
         groups = match.groupdict() if match else {}
         yield from ((name, value) for name, value in groups.items() if value is not None)
         return
@@ -142,8 +151,9 @@ def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
 
 def _selected(rule: Rule, query: bytes) -> Iterator[tuple[str, str]]:
     if rule.query:
-        text = query.decode("latin-1")
-        yield from ((k, v) for k, v in parse_qsl(text, keep_blank_values=True) if k in rule.query)
+        # Frameworks read a raw byte in encodings of their own.
+        pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
+        yield from ((key, value) for key, value in pairs if key in rule.query or "\ufffd" in key)
 
 
 def _exactly(rule: Rule, path: str) -> bool:

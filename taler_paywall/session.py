@@ -86,7 +86,7 @@ class Keys:
     """The keys of one site, one for each purpose, derived from the secret keys.
 
     Args:
-        secrets: oldest first; the last one signs and names orders, all of them are accepted.
+        secrets: oldest first; the last one signs, the first one names orders, all of them are accepted.
         site: what tells this site from others with the same secret: its public URL and its merchant instance.
     """
 
@@ -101,8 +101,9 @@ class Keys:
             Signer(list(keys), key_derivation="none", digest_method=sha256)
             for keys in (derive("session cookie"), derive("order cookie"))
         )
-        self._session_ids = derive("session id")[-1]
-        self._order_ids = derive("order id")[-1]
+        # The oldest names, so that workers with and without a new key name alike while it is rolled out.
+        self._session_ids = derive("session id")[0]
+        self._order_ids = derive("order id")[0]
 
     def session_id(self, secret: str) -> SessionId:
         """Return the session as the backend gets it: from a leaked one nobody can make a cookie."""

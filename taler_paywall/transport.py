@@ -7,11 +7,11 @@ logged.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from email.message import Message
 from urllib.parse import urlencode, urlsplit
 
 from taler_paywall.errors import BackendNonsense
@@ -32,6 +32,7 @@ IDLE_SECONDS = 30.0
 
 Token = str | Callable[[], str]
 
+_CONTENT_TYPE = re.compile(r"([^\s;,]{1,100})[ \t]*(?:;[ \t]*charset=\"?utf-8\"?[ \t]*)?", re.IGNORECASE).fullmatch
 _unheard: ContextVar[bool] = ContextVar("taler_paywall.unheard", default=False)
 
 
@@ -126,10 +127,9 @@ class Incoming:
 
 
 def _media_type(content_type: str) -> str:
-    """Return the media type, empty if the body is in another encoding than UTF-8."""
-    header = Message()
-    header["content-type"] = content_type
-    return header.get_content_type() if header.get_content_charset("utf-8") == "utf-8" else ""
+    """Return the media type, empty if anything but UTF-8 is said of the body."""
+    match = _CONTENT_TYPE(content_type)
+    return match[1].lower() if match else ""
 
 
 def _forwarded(base_url: str, public_url: str) -> dict[str, str]:

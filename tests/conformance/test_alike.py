@@ -127,8 +127,8 @@ def test_the_address_of_a_site_on_play_money(
     site = adapter.PaywallMiddleware(told, {"/paid": "KUDOS:1"}, backend=f"sandbox:{free_port()}")
     if adapter is asgi:
         scope = {"root_path": root, "headers": [(b"host", host.encode())] if host else []}
-        paywall = site._paywall_on_loopback({**scope, "server": ("127.0.0.1", port) if port else None})
+        paywall = site._paywall_of({**scope, "server": ("127.0.0.1", port) if port else None})
     else:
         environ = {"HTTP_HOST": host, "SERVER_PORT": str(port)}
-        paywall = site._paywall_on_loopback({name: value for name, value in environ.items() if value != "None"}, root)
+        paywall = site._paywall_of({name: value for name, value in environ.items() if value != "None"}, root)
     assert paywall._storefront.public_url == expected

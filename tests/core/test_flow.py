@@ -376,8 +376,8 @@ def test_already_paid_order_is_delivered_at_once() -> None:
 @pytest.mark.parametrize(
     ("status", "reason"),
     [
-        (paid(PROVED, {"extra": {}}), "other-resource"),
-        (paid(PROVED, {"extra": None}), "other-resource"),
+        (paid(PROVED, {"extra": {}}), "foreign-order"),
+        (paid(PROVED, {"extra": None}), "foreign-order"),
         (claimed(PROVED), "not-paid"),
         (unpaid(PROVED), "not-paid"),
         (UNKNOWN, "not-paid"),

@@ -263,11 +263,23 @@ def test_a_mounted_site_is_gated(root: str, path: str, expected: object) -> None
         ("/base/about/paid", "", False),
         ("/about/paid", "/base", True),
         ("/about/paid", "/about", True),
+        ("/sabout/base/paid", "/base", False),
+        ("/premium/base-camp", "/base", True),
+        ("/base/premium/base/x", "/base", True),
     ],
 )
 def test_the_root_is_cut_between_segments(target: str, root: str, sold: bool) -> None:  # noqa: FBT001 - a table
     """The root is cut where a segment ends; a path without it, or with it as part of the rule, is judged whole."""
     assert isinstance(find(GATE, ask(target, root=root)), tuple) == sold
+
+
+@pytest.mark.parametrize(
+    "target", ["/baseabout/paid", "/x/base/about/paid", "/baseARTICLES/one", "/x/base/about/paid/"]
+)
+def test_frameworks_that_find_the_root_anywhere_are_heeded(target: str) -> None:
+    """Some cut the root off wherever it stands in a path: what is left is sold, and the path itself is not."""
+    assert find(GATE, ask(target, root="/base")) == ODD
+    assert not isinstance(find(GATE, ask(target)), tuple)
 
 
 @pytest.mark.parametrize("target", ["//base/secret", "/x/../base/secret", "/base//../base/secret", "/base%2fsecret"])
@@ -590,3 +602,79 @@ def test_a_thousand_rules_are_compiled_once() -> None:
     assert rules.candidates("/section999/a") == [999]
     assert rules.candidates("/section1000/a") == []
     assert len(rules._root.literals) == 1000
+
+
+# Expressions, as they stand and in any case.
+
+
+def expression(text: str, path: str) -> str | None:
+    """Return the resource that a path asks for, if this expression is sold."""
+    found = find(Gate((Rule(re.compile(text), "KUDOS:1", page="/pricing"),)), ask(quote(path)))
+    assert not isinstance(found, Refused)
+    return found and found[1].rpartition("?")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "part"),
+    [
+        (r"/low/(?P<slug>[^A-Z/]+)", "/low/bees", "slug=bees"),
+        (r"/upper/(?!free)(?P<slug>[^/]+)", "/upper/FREEDOM", "slug=FREEDOM"),
+        (r"/upper/(?!free)(?P<slug>[^/]+)", "/upper/freedom", None),
+        (r"/files/(?P<name>[^/]+)(?<!\.css)", "/files/A.CSS", "name=A.CSS"),
+        (r"/p/[A-Z]*(?P<s>[a-z]+)", "/p/bees", "s=bees"),
+        (r"/p/[A-Z]*(?P<s>[a-z]+)", "/p/Bees", "s=ees"),
+        (r"/p/[A-Z]*(?P<s>[a-z]+)", "/P/bees", "s=s"),
+        (r"/doc/(?P<s>.+)", "/doc/bees/", "s=bees"),
+        (r"/doc/(?P<s>.+)", "/doc/a/b", "s=a%2Fb"),
+        (r"/doc/(?P<s>[a-z]+)/", "/doc/bees/", "s=bees"),
+    ],
+)
+def test_expressions_match_as_they_stand_first(text: str, path: str, part: str | None) -> None:
+    """What an expression excludes is excluded as it is written; the name of a resource has no slash at its end."""
+    assert expression(text, path) == part
+
+
+# Names that were refused once.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("\U0001fa77", "\U0001fae8 wow", "PDF\u200cها", "10\u200cساله", "می\u200cخواهم"),  # noqa: RUF001
+        *("東京\u3000大阪", "9.41\u202fAM.png", "10\u00a0km"),
+    ],
+)
+def test_more_names_are_sold(name: str) -> None:
+    """Emoji that are younger than Python, Persian beside Latin letters, and blanks of other widths are ordinary."""
+    assert isinstance(SALES.find(ask(f"/articles/{quote(name)}")), tuple)
+    assert SECRET.find(ask(f"/articles/{quote(name)}")) is None
+
+
+@pytest.mark.parametrize("name", ["se\u200ccret", "\u200csecret", "secret\u200d", "secret\u3000", "\u00a0secret"])
+def test_what_hides_among_latin_letters_is_refused(name: str) -> None:
+    """Joiners among Latin letters and at the end, and blanks at an edge, only hide what is meant."""
+    assert find(SECRET, ask(f"/{quote(name)}")) == ODD
+
+
+def test_a_blank_of_another_width_is_a_blank() -> None:
+    """A router that folds names would serve this for what is sold, under a name that is not."""
+    gate = Gate((Rule("/special offer", "KUDOS:1"),))
+    assert find(gate, ask("/special%E3%80%80offer")) == ODD
+    assert isinstance(find(gate, ask("/special%20offer")), tuple)
+
+
+@pytest.mark.parametrize("free", ["/درباره\u200cما", "/best-of-½"])  # noqa: RUF001
+def test_a_free_page_is_free_whatever_it_looks_like(free: str) -> None:
+    """A free exception without wildcards means this very page; what only looks like it is sold or refused."""
+    gate = Gate((Rule(free, None), Rule("/{slug}", "KUDOS:1")))
+    assert find(gate, ask(quote(free))) is None
+    assert find(gate, ask(quote(f"{free}x"))) is not None
+    assert find(gate, ask(quote(unicodedata.normalize("NFKC", free).replace("\u200c", "")))) is not None
+
+
+@pytest.mark.parametrize("query", ["id=é", "id=1&x%C3%A9é=2", "id=%FF"])
+def test_raw_bytes_in_a_query_are_ambiguous(query: str) -> None:
+    """Frameworks read a raw byte of a declared key's value in encodings of their own."""
+    gate = Gate((Rule("/read", "KUDOS:1", query=["id"]),))
+    assert find(gate, ask("/read", query=query.encode())) == Refused(400, "ambiguous-query")
+    assert isinstance(find(gate, ask("/read", query=b"id=%C3%A9&other=1")), tuple)

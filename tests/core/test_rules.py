@@ -451,6 +451,8 @@ REGEX = re.compile("/a/(?P<x>.+)")
         (Rule("a", "KUDOS:1"), "begins with a slash"),
         (Rule("POST/a", "KUDOS:1", page="/p"), "begins with a slash"),
         (Rule("https://x/a", "KUDOS:1"), "begins with a slash"),
+        (Rule(re.compile(r"^dj/(?P<s>[a-z]+)/$"), "KUDOS:1", page="/p"), "every path begins with a slash"),
+        (Rule(re.compile(r"(?i)\Apaid"), "KUDOS:1", page="/p"), "every path begins with a slash"),
         (Rule(5, "KUDOS:1"), "text or a compiled regular expression"),  # type: ignore[arg-type]
         (Rule(None, "KUDOS:1"), "text or a compiled regular expression"),  # type: ignore[arg-type]
         (Rule(re.compile(b"/a"), "KUDOS:1", page="/p"), "for bytes"),  # type: ignore[arg-type]

@@ -509,14 +509,14 @@ def test_order_ids_are_derived() -> None:
         keys.order_id(SessionId(session_id + "/a"), "", 0),
         Keys([OLD], SITE + "x").order_id(session_id, "/a", 0),
         Keys([NEW], SITE).order_id(session_id, "/a", 0),
-        Keys([OLD, NEW], SITE + "x").order_id(session_id, "/a", 0),
+        Keys([NEW, OLD], SITE + "x").order_id(session_id, "/a", 0),
     ]
 
     assert len(set(ids)) == len(ids)
     assert (
         ids[0]
         == Keys([OLD], SITE).order_id(session_id, "/a", 0)
-        == Keys([NEW, OLD], SITE).order_id(session_id, "/a", 0)
+        == Keys([OLD, NEW], SITE).order_id(session_id, "/a", 0)
     )
     for text in ids:
         assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{26,}", text), "at least 128 bits of Crockford base32"

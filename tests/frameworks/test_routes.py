@@ -346,3 +346,30 @@ def test_a_strict_site_does_not_start(server: str, site: str, status: int, tmp_p
     finally:
         ended = process.end()
     assert (ended, f"rule {WRONG!r} matches no route" in process.output) == (status, True), process.output
+
+
+def test_an_application_that_mounts_itself_unseen() -> None:
+    """Around FastAPI(root_path=...) pages would be sold under one address and free under the other; inside it, not."""
+    app = FastAPI()
+    app.root_path = "/shop"
+    with pytest.raises(ConfigError, match="mounts itself at '/shop'"):
+        PaywallMiddleware(app, {RIGHT: "KUDOS:1"}, **OPTIONS)
+    PaywallMiddleware(app, {RIGHT: "KUDOS:1"}, enabled=False)
+    app.add_api_route("/articles/{slug}", lambda slug: f"content of {slug}")
+    app.add_middleware(cast(Any, PaywallMiddleware), rules={RIGHT: "KUDOS:1"}, **cast(Any, OPTIONS))
+    with serving(app) as transport, httpx.Client(transport=transport, base_url=PUBLIC_URL) as client:
+        for path in ("/articles/one", "/shop/articles/one"):
+            assert client.head(path).status_code == 402
+
+
+def test_django_that_mounts_itself_unseen(tmp_path: Path) -> None:
+    """The same for Django's setting."""
+    code = (
+        "from django.conf import settings\n"
+        "settings.configure(FORCE_SCRIPT_NAME='/shop', ROOT_URLCONF='x', SECRET_KEY='x')\n"
+        "from django.core.asgi import get_asgi_application\n"
+        "from taler_paywall.asgi import PaywallMiddleware\n"
+        f"PaywallMiddleware(get_asgi_application(), {{{RIGHT!r}: 'KUDOS:1'}}, **{OPTIONS!r})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert "the application mounts itself at '/shop'" in done.stderr
