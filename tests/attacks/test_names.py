@@ -48,6 +48,8 @@ LONG = [
     "a.b" * 66 + ".c",
     "Длинное " * 24 + "название",
     "長" * 200,
+    "長" * 230,
+    "a" * 3000,
     "½" * 200,
 ]
 NAMES = [name.strip() for line in (SIGNS + SCRIPTS).split("\n") if line for name in line.split("¦")] + LONG

@@ -578,6 +578,23 @@ def test_refunded_and_the_cookie_lost() -> None:
     assert decision.order.order_id == FIRST.order_id
 
 
+def test_bought_again_behind_a_claimed_attempt() -> None:
+    """The order cookie is lost, another wallet holds the first attempt, and the second was refunded: bought since."""
+    third = order(2, again=1)
+    decision, _ = decide(
+        visit(),
+        (POST, EXISTS),
+        (get(FIRST), claimed(FIRST)),
+        (POST, EXISTS),
+        (get(SECOND), paid(SECOND, **REFUNDED)),
+        (f"forget {SECOND.order_id}", None),
+        (get(third), paid(third)),
+        (f"remember {third.order_id}", None),
+    )
+    assert isinstance(decision, Grant)
+    assert decision.order.order_id == third.order_id
+
+
 def test_buying_anew_counts_purchases_and_not_attempts() -> None:
     """Whatever the attempt, what follows the first refund has one URL, by which a wallet knows a purchase again."""
     third = order(2, again=0)

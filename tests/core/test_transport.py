@@ -8,7 +8,7 @@ import logging
 import threading
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.transport_server import (
@@ -270,6 +270,9 @@ async def test_no_or_two_media_types_are_not_json(asking: Asking, raw: bytes) ->
     assert found.media_type != "application/json"
 
 
+@example(";" * 95_000)
+@example("charset*=a; charset*0=b")
+@example("charset*" + "1" * 5000 + "=x")
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=60))
 def test_any_content_type_can_be_read(tail: str) -> None:
     """No Content-Type raises."""
