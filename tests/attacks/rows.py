@@ -50,7 +50,6 @@ _PAID: Final = {
         "paid_for:/premium/a",
         "paid_other_session",
         "claimed_always",
-        "paid_no_extra",
         "refunded_full",
         "refunded_zero",
         "refund_unsaid",

@@ -288,6 +288,8 @@ def walk_here(request: pytest.FixtureRequest, parrot: Parrot) -> Iterator[tuple[
     """Open a site in this process, and a browser in front of it."""
     walked = Walk(HERE, [Keys([SECRET_KEY.encode()], f"{HERE} {parrot.url}")])
     rules = {"/paid/{name}": "KUDOS:0.5"}
+    # What other tests have left alive is not looked at: that would take longer than the backend has.
+    gc.freeze()
     with start_blocking_portal() as portal:
         if request.param == "asgi":
             site = PaywallMiddleware(_content, rules, **options(parrot))
@@ -297,6 +299,7 @@ def walk_here(request: pytest.FixtureRequest, parrot: Parrot) -> Iterator[tuple[
             wsgi_site = WsgiPaywallMiddleware(_wsgi_content, rules, **options(parrot))
             yield walked, walked.reader(WsgiHere(wsgi_site))
             wsgi_site.close()
+    gc.unfreeze()
     walked.close()
 
 
@@ -328,8 +331,6 @@ def test_no_object_shows_a_secret(
                 # What is a text, or stands for one, is written out by str().
                 seen.update((repr(thing), "" if isinstance(thing, str | PayUri) else str(thing)))
 
-    # What other tests have left alive is not looked at.
-    gc.freeze()
     parrot.overhears = look
     try:
         purse.pay(reader.visit("/paid/here").headers["location"])
@@ -338,7 +339,6 @@ def test_no_object_shows_a_secret(
         look()
     finally:
         parrot.overhears = lambda: None
-        gc.unfreeze()
     assert {"Case", "Visit", "Request", "Order", "BackendRequest", "Outgoing", "Call", "Settings", "Keys"} <= kinds
     secrets = never_told(walk) | walk.cookies | walk.sessions | claim_tokens(till)
     assert shown(secrets, "\n".join(seen).encode()) == set()
