@@ -64,7 +64,7 @@ _PAID: Final = {
         *(f"paid_backend:{url}" for url in ("https://evil.test/", "http://backend.test/", "https://backend.test", "")),
         *(f"paid_fulfillment:{url}" for url in ("https://evil.test/article", "//evil.test/article", "javascript:1")),
         *(f"paid_fulfillment:{url}" for url in ("https://t.test@evil.test/", "http://t.test/article", "\\\\evil.test")),
-        *("paid_no_contract", "paid_v1_choice_cheap", "paid_v1_choice_beyond", "paid_v1_no_choice"),
+        *("paid_no_contract", "paid_no_extra", "paid_v1_choice_cheap", "paid_v1_choice_beyond", "paid_v1_no_choice"),
         *("paid_pending_string", "refund_currency", "refund_malformed", "status_true", "status_list", "status_missing"),
         *(
             f"unpaid_already_paid_id:{order_id}"
