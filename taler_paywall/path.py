@@ -26,8 +26,7 @@ _AMBIGUOUS = re.compile(
 ).search
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
-# What is not assigned may be a letter or an emoji that is younger than Python.
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _AUTHORITY = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.\-]*:)?(?://[^/?#]*)?")
 _BLANK = re.compile(r"\s").search
@@ -54,13 +53,14 @@ def is_plain(path: str, raw_path: bytes | None) -> bool:
         and not (raw_path is not None and _HIDDEN(_without_query(raw_path)))
         and not _HIDING(path)
         and unicodedata.is_normalized("NFC", path)
-        and _invisible(path) <= _JOINERS
+        # What is not assigned may be an emoji that is younger than Python.
+        and all(char in _JOINERS or unicodedata.category(char) == "Cn" for char in _invisible(path))
     )
 
 
 def has_lookalikes(path: str) -> bool:
     """Tell whether a lenient router may take a plain path for another: it has joiners or compatibility forms."""
-    return not path.isascii() and not (_JOINERS.isdisjoint(path) and unicodedata.is_normalized("NFKC", path))
+    return not path.isascii() and (not unicodedata.is_normalized("NFKC", path) or bool(_invisible(path)))
 
 
 def readings(path: str, raw_path: bytes | None, root_path: str = "") -> set[str] | None:
@@ -172,7 +172,6 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     _without_invisible,
     _without_authority,
     _from_first_slash,
-    lambda path: path if path.startswith("/") else f"/{path}",
     lambda path: _END.split(path, maxsplit=1)[0],
     lambda path: path.replace("\\", "/"),
     _without_parameters,
