@@ -51,11 +51,14 @@ class Gate:
         return found
 
     def _mounts_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
-        """Tell whether applications that look for their mount anywhere in a path serve the same, or nothing sold."""
+        """Tell whether applications that look for their mount anywhere in a path serve what costs the same."""
         root = request.root_path
         if not root or root not in request.path or request.app_path != request.path:
             return True
-        return self._apply(request, cut_anywhere(request.path, root)) in (found, None)
+        other = self._apply(request, cut_anywhere(request.path, root))
+        if isinstance(other, tuple) and isinstance(found, tuple) and not callable(found[0].price):
+            return other[0] is found[0]
+        return other in (found, None)
 
     def _lookalikes_agree(self, request: Request, found: tuple[Rule, Resource] | Refused | None) -> bool:
         """Tell whether the look-alikes of a name, like those of ½, are sold by the same rule, or not at all."""

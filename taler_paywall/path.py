@@ -172,6 +172,7 @@ _STEPS: tuple[Callable[[str], str], ...] = (
     _without_invisible,
     _without_authority,
     _from_first_slash,
+    lambda path: path if path.startswith("/") else f"/{path}",
     lambda path: _END.split(path, maxsplit=1)[0],
     lambda path: path.replace("\\", "/"),
     _without_parameters,

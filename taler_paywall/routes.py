@@ -139,7 +139,8 @@ def _routed(app: Any) -> Iterator[str]:
         elif getattr(getattr(route, "route_handler", None), "is_mount", False):  # Litestar
             yield f"{route.path}/*"
         else:
-            yield getattr(route, "path", "/*")
+            path = getattr(route, "path", "")
+            yield path if isinstance(path, str) and path else "/*"
     router = getattr(app, "router", app)
     for files in getattr(router, "_low_priority_routes", ()):  # FastAPI: frontends
         yield from (f"{template}/*" for template in _routed(files))

@@ -17,7 +17,7 @@ from taler_paywall.resource import PART, Price, Rule, resource_of
 from taler_paywall.rules import Rules
 
 # How expressions of frameworks begin whose paths have no slash in front; of alternatives nothing is said.
-_WITHOUT_SLASH = re.compile(r"(?:\^|\\A|\(\?[a-zA-Z]+\)|\((?:\?:|\?P<\w+>)?)*[A-Za-z0-9][^|]*").fullmatch
+_WITHOUT_SLASH = re.compile(r"(?:\^|\\A|\(\?[a-zA-Z]+\))*[A-Za-z0-9](?![?*{])[^|]*").fullmatch
 #: Query keys that the fulfillment URL uses itself.
 _RESERVED_KEYS = frozenset({"again", "resource"})
 

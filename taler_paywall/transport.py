@@ -7,7 +7,6 @@ logged.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,7 +31,6 @@ IDLE_SECONDS = 30.0
 
 Token = str | Callable[[], str]
 
-_CONTENT_TYPE = re.compile(r"([^\s;,]{1,100})[ \t]*(?:;[ \t]*charset=\"?utf-8\"?[ \t]*)?", re.IGNORECASE).fullmatch
 _unheard: ContextVar[bool] = ContextVar("taler_paywall.unheard", default=False)
 
 
@@ -127,9 +125,11 @@ class Incoming:
 
 
 def _media_type(content_type: str) -> str:
-    """Return the media type, empty if anything but UTF-8 is said of the body."""
-    match = _CONTENT_TYPE(content_type)
-    return match[1].lower() if match else ""
+    """Return the media type; empty if there are several, or the body is said to be in another encoding than UTF-8."""
+    media_type, *parameters = content_type.lower().split(";")
+    pairs = [parameter.strip().partition("=") for parameter in parameters]
+    foreign = any(name.startswith("charset") and value.strip('"') != "utf-8" for name, _, value in pairs)
+    return "" if foreign or "," in content_type else media_type.strip()
 
 
 def _forwarded(base_url: str, public_url: str) -> dict[str, str]:

@@ -604,6 +604,20 @@ def test_a_thousand_rules_are_compiled_once() -> None:
     assert len(rules._root.literals) == 1000
 
 
+@pytest.mark.parametrize("target", ["premium/en/x", "/../premium/en/x", "/%2e%2e/premium/en/x", "/..;/premium/en/x"])
+def test_a_root_that_stands_in_the_path_hides_nothing(target: str) -> None:
+    """What has no slash in front is read with one, too, wherever the root may be cut out of it."""
+    assert find(GATE, ask(target, root="/en")) == ODD
+
+
+def test_ordinary_names_that_hold_the_root_are_sold() -> None:
+    """Where a server leaves the root out of the path, a name that begins like it is still a name."""
+    assert isinstance(find(SALES, ask("/articles/base-camp", root="/base")), tuple)
+    assert isinstance(find(Gate((Rule("/{slug}", "KUDOS:1"),)), ask("/basement", root="/base")), tuple)
+    priced = Gate((Rule("/{slug}", lambda _: "KUDOS:1"),))
+    assert find(priced, ask("/basement", root="/base")) == ODD
+
+
 # Expressions, as they stand and in any case.
 
 

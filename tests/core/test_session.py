@@ -288,6 +288,16 @@ def test_key_rotation() -> None:
     assert [read(jar, new, ONE, NOW) for jar in (before, during, after)] == [NOTHING, everything, everything]
 
 
+def test_a_key_is_changed_in_steps_without_a_gap() -> None:
+    """Workers of one step read what those of the next have written, and until the last one name orders alike."""
+    steps = ([OLD], [OLD, NEW, OLD], [OLD, NEW])
+    for step, following in ((steps[0], steps[1]), (steps[1], steps[2])):
+        for writing, reading in ((step, following), (following, step)):
+            jar = sent(*stored(cookies(*writing), order()))
+            assert read(cookies(*reading), jar, ONE, NOW).orders == (order(),)
+    assert len({Keys(list(step), SITE).session_id(SECRET) for step in steps}) == 1
+
+
 # Several cookies.
 
 

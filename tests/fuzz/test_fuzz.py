@@ -34,6 +34,7 @@ from taler_paywall.resource import Resource, Rule
 SEED = "sample"
 QUICK = settings(max_examples=400, suppress_health_check=list(HealthCheck))
 NAMES = next(shop for shop in SHOPS if shop.name == "names")
+SECTIONS = next(shop for shop in SHOPS if shop.name == "wildcards")
 SOLD_BY_NAME = Gate((Rule("/articles/{slug}", "KUDOS:1"), Rule("/premium/*", "KUDOS:1"), Rule("/secret", "KUDOS:1")))
 
 
@@ -100,6 +101,7 @@ def refused() -> list[Case]:
     run = PathRun(Random(SEED))
     drawn = [run.draw() for _ in range(5000)]
     drawn.append((NAMES, h11("GET", b"/articles%0b/%e2%80%a9", ""), "an invisible name"))
+    drawn.append((SECTIONS, bare_root("GET", b"premium/en/x", "/en"), "the root within a path without a slash"))
     return [case for case in drawn if run.verdicts[case[0].name](case[1]) == REFUSED]
 
 
