@@ -14,7 +14,7 @@ demo: $(VENV)/demo
 
 # PYTEST='tests/core -k gate' for some of the tests; all of them run in two parts, one for each core.
 test: $(VENV)/test programs
-	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=2 --output-sync=line first second)
+	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=2 first second)
 	$(if $(PYTEST),,$(MAKE) --no-print-directory coverage)
 
 FIRST := $(addprefix tests/,core frameworks plugin prefork proxy sandbox site)
