@@ -7,6 +7,7 @@ its readings at once (security: match wide, grant narrow).
 
 from __future__ import annotations
 
+import posixpath
 import re
 import unicodedata
 from collections.abc import Callable
@@ -27,10 +28,10 @@ _AMBIGUOUS = re.compile(
 # What a raw path may hide from its decoded form: an encoded separator, a malformed escape, a raw byte.
 _HIDDEN = re.compile(rb"%(?:2[fF]|5[cC]|(?![0-9A-Fa-f]{2}))|[\x80-\xff]").search
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# What parsers of URLs drop wherever it stands.
+_LINES = re.compile(r"[\t\r\n]")
 _AUTHORITY = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.\-]*:)?(?://[^/?#]*)?")
 _BLANK = re.compile(r"\s").search
-_END = re.compile(r"[?#\x00]")
 _PARAMETERS = re.compile(r";[^/]*")
 _SLASHES = re.compile(r"//+")
 # Some scripts, and emoji, are spelled with joiners; at the end or among Latin letters they only hide.
@@ -121,13 +122,16 @@ def _unquoted(path: str) -> str:
     return unquote_to_bytes(path.encode("utf-8", "surrogatepass")).decode("utf-8", "replace") if "%" in path else path
 
 
-def _without_controls(path: str) -> str:
-    return _CONTROLS.sub("", path)
+def _without(*categories: str) -> Callable[[str], str]:
+    def step(path: str) -> str:
+        hidden = {char for char in _invisible(path) if unicodedata.category(char) in categories}
+        return "".join(char for char in path if char not in hidden) if hidden else path
+
+    return step
 
 
-def _without_invisible(path: str) -> str:
-    hidden = _invisible(path) | ({"\ufffd"} & set(path))
-    return "".join(char for char in path if char not in hidden) if hidden else path
+def _cut_at(mark: str) -> Callable[[str], str]:
+    return lambda path: path.partition(mark)[0]
 
 
 def _invisible(path: str) -> set[str]:
@@ -147,7 +151,7 @@ def _without_dot_segments(path: str) -> str:
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
-            del kept[-1:]
+            kept = kept[:-1] or [""]
         elif segment != ".":
             kept.append(segment)
     return "/".join(kept)
@@ -168,15 +172,22 @@ def _with_single_slashes(path: str) -> str:
 _STEPS: tuple[Callable[[str], str], ...] = (
     folded,
     _unquoted,
-    _without_controls,
-    _without_invisible,
+    _without("Cc"),
+    _without("Cf"),
+    _without("Zl", "Zp"),
+    _without("Cs", "Co", "Cn"),
+    lambda path: path.replace("\ufffd", ""),
+    lambda path: _LINES.sub("", path),
     _without_authority,
     _from_first_slash,
     lambda path: path if path.startswith("/") else f"/{path}",
-    lambda path: _END.split(path, maxsplit=1)[0],
+    _cut_at("?"),
+    _cut_at("#"),
+    _cut_at("\x00"),
     lambda path: path.replace("\\", "/"),
     _without_parameters,
     _without_edge_spaces,
     _with_single_slashes,
     _without_dot_segments,
+    posixpath.normpath,
 )

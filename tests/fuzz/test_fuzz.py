@@ -34,7 +34,8 @@ from taler_paywall.resource import Resource, Rule
 SEED = "sample"
 QUICK = settings(max_examples=400, suppress_health_check=list(HealthCheck))
 NAMES = next(shop for shop in SHOPS if shop.name == "names")
-SECTIONS = next(shop for shop in SHOPS if shop.name == "wildcards")
+SHOPS_BY_NAME = {shop.name: shop for shop in SHOPS}
+SECTIONS = SHOPS_BY_NAME["wildcards"]
 SOLD_BY_NAME = Gate((Rule("/articles/{slug}", "KUDOS:1"), Rule("/premium/*", "KUDOS:1"), Rule("/secret", "KUDOS:1")))
 
 
@@ -95,13 +96,30 @@ def test_naive_matchers_leak(naive: Callable[[Shop], Verdict]) -> None:
 Case = tuple[Shop, Request, str]
 
 
+#: What is left hides the name in one way, or it would be empty; what has to go hides the rule in another.
+HIDDEN = ("%0b", "%EF%BB%BF", "%E2%80%A9", "%EE%80%80", "%FF")
+RARE = [
+    (SECTIONS, bare_root("GET", b"premium/en/x", "/en")),
+    (SECTIONS, bare_root("HEAD", b"%252fde/../../vip", "")),
+    (SHOPS_BY_NAME["expressions"], h11("HEAD", b"/library/a/b%3f.pdf%23x", "")),
+    (SHOPS_BY_NAME["expressions"], h11("HEAD", b"/library/a/b%23.pdf%3fx", "")),
+    (SHOPS_BY_NAME["expressions"], h11("HEAD", b"/library/a/b%3f.pdf%00x", "")),
+    (SHOPS_BY_NAME["queries"], h11("OPTIONS", b"/watch/one/..%2%0d%0af%C2%85", "")),
+    (SHOPS_BY_NAME["methods"], h11("POST", b"/../..//http%3a//h/api/one/sign", "")),
+    *(
+        (NAMES, h11("GET", f"/a{gone}rticles/{left}".encode(), ""))
+        for gone, left in zip(HIDDEN, HIDDEN[1:] + HIDDEN[:1], strict=True)
+    ),
+]
+
+
 @pytest.fixture(scope="module")
 def refused() -> list[Case]:
     """Draw requests that the gate refuses, and add one that is rarely drawn: a name that cannot be seen."""
     run = PathRun(Random(SEED))
     drawn = [run.draw() for _ in range(5000)]
     drawn.append((NAMES, h11("GET", b"/articles%0b/%e2%80%a9", ""), "an invisible name"))
-    drawn.append((SECTIONS, bare_root("GET", b"premium/en/x", "/en"), "the root within a path without a slash"))
+    drawn += [(shop, request, "rarely drawn") for shop, request in RARE]
     return [case for case in drawn if run.verdicts[case[0].name](case[1]) == REFUSED]
 
 

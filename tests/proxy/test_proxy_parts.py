@@ -110,7 +110,7 @@ def test_long_headers(setup: Setup, proxies: Proxies, wallet: TalerWallet) -> No
     site = proxies.get(setup)
     with site.reader() as reader:
         for number in range(14):
-            page = f"/letters/{number}?{'x' * 480}"
+            page = f"/letters/{number}?{'x' * 230}"
             asked = reader.visit(page)
             assert asked.status_code == 302
         fulfillment_url = wallet.pay(asked.headers["location"]).fulfillment_url
