@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 #: Characters of a path that can be bought; nobody names a page like that.
 MAX_PATH = 4096
 #: How many characters are looked at for the readings of one path; what would take more is no ordinary path.
-MAX_WORK = 50_000
+MAX_WORK = 25_000
 
 # Characters that every server and framework reads alike; dot segments and empty ones are looked for apart.
 _ORDINARY = re.compile(r"/[A-Za-z0-9_.~!$&'()*+,=:@/\-]*").fullmatch
