@@ -89,12 +89,9 @@ class PaywallMiddleware:
 
     def _paywall_of(self, scope: Scope) -> Paywall:
         """Return the paywall at the first request, if no lifespan came before it, and that of a site on loopback."""
-        self._check(scope)
-        if self._site.paywall:
-            return self._site.paywall
         host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
         _, port = scope.get("server") or ("", None)
-        return self._site.on_loopback(host, port, scope.get("root_path", ""))
+        return self._site.opened(self.app, host, port, scope.get("root_path", ""))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the rules when the application has started; close the connections when it has shut down."""

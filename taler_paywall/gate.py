@@ -27,9 +27,7 @@ class Gate:
         """Tell, for next to nothing, whether a path may be sold; if not, the request is nobody's business."""
         if not is_plain(path, raw_path) or self._rules.candidates(path) or has_lookalikes(path):
             return True
-        return bool(root_path) and any(
-            self._rules.candidates(view) for view in (without_root(path, root_path), cut_anywhere(path, root_path))
-        )
+        return bool(root_path) and bool(self._rules.candidates(cut_anywhere(path, root_path)))
 
     def find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         """Return what a request asks for; None: nothing that is sold.

@@ -83,7 +83,7 @@ def readings(path: str, raw_path: bytes | None, root_path: str = "") -> set[str]
         work += len(reading) + 1
         if work > MAX_WORK:
             return None
-        new = {step(reading) for step in _STEPS} | {without_root(reading, root_path), cut_anywhere(reading, root_path)}
+        new = {step(reading) for step in _STEPS} | {cut_anywhere(reading, root_path)}
         waiting += new - found
         found |= new
     # What has no slash in front is there with one, too.
@@ -98,7 +98,10 @@ def without_root(path: str, root_path: str) -> str:
 
 
 def cut_anywhere(path: str, root_path: str) -> str:
-    """Return what some frameworks leave of a path: they cut off where they are mounted, wherever that stands in it."""
+    """Return what some frameworks leave of a path: they cut off where they are mounted, wherever that stands in it.
+
+    Where it stands in front, between segments, that is what `without_root` leaves.
+    """
     rest = path.split(root_path, 1)[-1] if root_path else path
     return rest if rest.startswith("/") else f"/{rest}"
 
@@ -124,8 +127,10 @@ def _unquoted(path: str) -> str:
 
 def _without(*categories: str) -> Callable[[str], str]:
     def step(path: str) -> str:
-        hidden = {char for char in _invisible(path) if unicodedata.category(char) in categories}
-        return "".join(char for char in path if char not in hidden) if hidden else path
+        if path.isprintable():
+            return path
+        hidden = {char for char in set(path) if unicodedata.category(char) in categories}
+        return "".join(char for char in path if char not in hidden)
 
     return step
 

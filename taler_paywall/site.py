@@ -78,6 +78,18 @@ class Site:
             _log.warning(complaint)
         self.paywall, self._checked = self._paywall, True
 
+    def opened(self, app: object, host: str, port: int | str | None, root_path: str) -> Paywall:
+        """Return the paywall at the first request, and at every one of a site that was not told its address.
+
+        Args:
+            app: what the paywall is around; `check` comes first.
+            host: see `on_loopback`, as the others.
+            port: of the server.
+            root_path: where the application is mounted.
+        """
+        self.check(app, root_path)
+        return self.paywall or self.on_loopback(host, port, root_path)
+
     def on_loopback(self, host: str, port: int | str | None, root_path: str) -> Paywall:
         """Return the paywall of a site on play money that was not told its address: the server's own, on loopback.
 

@@ -90,10 +90,7 @@ class PaywallMiddleware:
 
     def _paywall_of(self, environ: WSGIEnvironment, root_path: str) -> Paywall:
         """Return the paywall at the first request, and that of a site on loopback."""
-        self._site.check(self.app, root_path)
-        return self._site.paywall or self._site.on_loopback(
-            environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path
-        )
+        return self._site.opened(self.app, environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
 
 
 def _paths_of(environ: WSGIEnvironment) -> tuple[str, bytes | None, str]:

@@ -112,14 +112,6 @@ FAULTS: Final = [
 
 
 @pytest.fixture(scope="module")
-def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
-    """Run a sandbox whose faults can be switched on."""
-    started = Till(tmp_path_factory.mktemp("till"))
-    yield started
-    assert started.process.end() == 0, started.process.output
-
-
-@pytest.fixture(scope="module")
 def fronts(till: Till, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fronts]:
     """Start sites on demand."""
     opened = Fronts(tmp_path_factory.mktemp("fronts"), till.url)

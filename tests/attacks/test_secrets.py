@@ -130,14 +130,6 @@ def never_told(walk: Walk) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def till(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Till]:
-    """Run a sandbox."""
-    started = Till(tmp_path_factory.mktemp("till"))
-    yield started
-    assert started.process.end() == 0, started.process.output
-
-
-@pytest.fixture(scope="module")
 def parrot(till: Till) -> Iterator[Parrot]:
     """Run the backend that all sites know."""
     with Parrot(till.port) as started:
