@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 from msgspec.structs import replace
@@ -37,13 +37,12 @@ from taler_paywall.decision import (
     TryAgain,
     Unavailable,
 )
-from taler_paywall.errors import BackendError, BackendNonsense, CodecError
-from taler_paywall.http import MAX_URL, belongs
+from taler_paywall.errors import BackendError, BackendNonsense
+from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
 from taler_paywall.merchant import get_order, post_order
-from taler_paywall.offer import EXTRA, Offer, Storefront, fulfillment_url, order_request
+from taler_paywall.offer import Offer, Storefront, fulfillment_url, order_request
 from taler_paywall.operations import Forget, Op, Payment, Recall, Remember, SessionId
 from taler_paywall.session import Order
-from taler_paywall.taler_uri import PayUri
 from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
@@ -58,7 +57,8 @@ class Unusable:
     """An order that can neither be paid nor opens the resource: the next attempt replaces it.
 
     Args:
-        reason: ``claimed``, ``expired``, ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
+        reason: ``claimed``, ``moved`` (it was paid here, and is in another browser now), ``expired``,
+            ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
         anew: whether the next order must look new to a wallet, which would otherwise prove the old one and not pay.
     """
 
@@ -155,7 +155,7 @@ class _Steps:
             case OrderUnknown():
                 return Unusable("unknown-order")
             case Claimed():
-                return Unusable("claimed")  # 6
+                return Unusable("moved" if order.state == "paid" else "claimed")  # 6
             case Paid():
                 outcome = yield from self.paid(order, status)  # 7, 8, 9
                 if outcome == Unusable("foreign-order"):
@@ -176,7 +176,8 @@ class _Steps:
             yield from Forget(key)
             if self.visit.buy_again:
                 return Unusable(verdict, anew=True)
-            return Refunded(order, self._status_url(status.order_status_url) if status.refund_pending else "")  # 7, 8
+            pending = status.refund_pending
+            return Refunded(order, self._status_url(status.order_status_url) if pending else "")  # 7, 8
         payment = Payment(order.order_id, self.offer.resource.name, str(status.amount))
         terms = status.contract_terms
         settled = max(terms.refund_deadline.seconds, terms.wire_transfer_deadline.seconds) < self.visit.now
@@ -202,11 +203,12 @@ class _Steps:
         asked = Amount.parse(order.price) if order.price else self.offer.amount
         if order.price and status.amount is not None and status.amount != asked:
             raise BackendNonsense("the order's amount is not what was asked for")
+        check_pay_uri(self.storefront, order, status.taler_pay_uri)
         return PaymentRequired(
             status.amount or asked,
             replace(order, pay_deadline=deadline),
             self._status_url(status.order_status_url),
-            self._pay_uri(status.taler_pay_uri, order),
+            status.taler_pay_uri,
         )
 
     def grant(self, order: Order, payment: Payment) -> Grant:
@@ -221,6 +223,8 @@ class _Steps:
     def next_attempt(self, order: Order, outcome: Unusable) -> Order:
         """Return the order that replaces an unusable one."""
         following = self._order(order.session_id, order.attempt + 1, order.again + outcome.anew)
+        if outcome.reason == "moved" or (order.state == "moved" and not outcome.anew):
+            following = replace(following, state="moved")
         # A reader who comes back from the backend's page still wants the page that was asked for at first.
         return following if following.page else replace(following, page=order.page)
 
@@ -234,67 +238,4 @@ class _Steps:
         return unquote(self.storefront.public_url + page) == unquote(fulfillment_url(self.offer, order))
 
     def _status_url(self, url: str | None) -> str:
-        if url is None or not belongs(url, self.storefront.merchant_base_url):
-            raise BackendNonsense("the order status URL does not belong to the configured backend")
-        return url
-
-    def _pay_uri(self, text: str, order: Order) -> str:
-        try:
-            uri = PayUri.parse(text)
-        except CodecError as exc:
-            raise BackendNonsense(f"the pay URI is malformed: {exc}") from None
-        same = (uri.order_id, uri.session_id) == (order.order_id, order.session_id) and len(text) <= MAX_URL
-        if not same or not belongs(uri.merchant_base_url, self.storefront.merchant_base_url):
-            raise BackendNonsense("the pay URI does not belong to the configured backend, this order and this session")
-        return text
-
-
-def judge(
-    storefront: Storefront, offer: Offer, order: Order, status: Paid
-) -> Literal["stands", "refunded", "other-resource", "foreign-order"]:
-    """Tell whether a paid order is full evidence for this resource (design, section 2, step 9).
-
-    Args:
-        storefront: of the site.
-        offer: the resource that is asked for.
-        order: what was asked; its price binds if this browser's cookie knows it.
-        status: the backend's answer for the order under the order's session.
-
-    Raises:
-        BackendNonsense: the answer contradicts what was asked.
-    """
-    terms = status.contract_terms
-    if terms.order_id != order.order_id:
-        raise BackendNonsense("the contract is of another order")
-    if terms.merchant_base_url != storefront.merchant_base_url:
-        raise BackendNonsense("the contract is of another merchant instance")
-    if storefront.merchant_pub is not None and terms.merchant_pub != storefront.merchant_pub:
-        raise BackendNonsense("the contract is of another merchant key")
-    if terms.fulfillment_url is None or not terms.fulfillment_url.startswith(f"{storefront.public_url}/"):
-        raise BackendNonsense("the contract leads to another site")
-    sold = (terms.extra or {}).get(EXTRA)
-    if not isinstance(sold, dict) or sold.get("resource") != offer.resource.name:
-        return "other-resource" if isinstance(sold, dict) else "foreign-order"
-    amount = status.amount
-    if amount is None or not _covers(amount, sold.get("amount")):
-        raise BackendNonsense("the contract's amount is not what the order asked for")
-    if order.price and not _covers(amount, order.price):
-        raise BackendNonsense("the contract's amount is not what this browser was asked for")
-    if status.refunded or status.refund_pending or not _is_nothing(status.refund_amount, amount):
-        return "refunded"
-    return "stands"
-
-
-def _covers(amount: Amount, asked: object) -> bool:
-    try:
-        return amount >= Amount.parse(asked)
-    except CodecError:
-        return False
-
-
-def _is_nothing(refund: str, amount: Amount) -> bool:
-    """Tell whether no refund was granted; some backends write a bare 0 (merchant API, 4)."""
-    try:
-        return refund == "0" or Amount.parse(refund) <= Amount.zero(amount.currency)
-    except CodecError as exc:
-        raise BackendNonsense(f"the refunded amount is malformed: {exc}") from None
+        return checked_status_url(self.storefront, url)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from taler_paywall.amount import Amount
 from taler_paywall.resource import Resource, Rule
@@ -25,6 +25,7 @@ class Storefront:
         recheck_after: how long a payment is believed without asking again, in seconds.
         merchant_pub: the instance's public key, None if any is accepted.
         cors_origins: whose scripts may buy, if they are of the same site.
+        partial_refund: whether a refund of a part takes the purchase back.
     """
 
     public_url: str
@@ -34,6 +35,7 @@ class Storefront:
     recheck_after: float
     merchant_pub: str | None = None
     cors_origins: frozenset[str] = frozenset()
+    partial_refund: Literal["revoke", "keep"] = "revoke"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -46,6 +46,8 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
         page: path and query of the page that was asked for, empty once the reader was brought there.
         pay_deadline: in seconds since 1970, 0 if unknown.
         issued: when the cookie was written, in seconds since 1970.
+        state: ``paid`` once this browser has read it; ``moved`` for an order that follows one which was paid here and
+            is now in another browser.
     """
 
     session_id: SessionId
@@ -57,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     page: str
     pay_deadline: int
     issued: int
+    state: Literal["", "paid", "moved"] = ""
 
     def key(self, resource_name: str) -> PaymentKey:
         """Return the tuple of the session-payment-cache."""
@@ -148,6 +151,21 @@ class Cookies:
         orders = [order for order in opened if order and order.resource == resource_tag]
         orders.sort(key=lambda order: order.issued, reverse=True)
         return tuple(orders)
+
+    def order_by_id(self, headers: Iterable[Header], order_id: str, now: int) -> Order | None:
+        """Return this browser's order of an ID, whatever it is for; None if it has none."""
+        return next((order for order in self._all_orders(headers, now) if order.order_id == order_id), None)
+
+    def session_ids(self, headers: Sequence[Header], now: int) -> set[SessionId]:
+        """Return the sessions of this browser as the backend knows them."""
+        secret = self.session(headers, now)
+        own = {self._keys.session_id(secret)} if secret else set()
+        return own | {order.session_id for order in self._all_orders(headers, now)}
+
+    def _all_orders(self, headers: Iterable[Header], now: int) -> Iterator[Order]:
+        values = (value for name, value in _pairs(headers) if name.startswith(self._order_prefix))
+        opened = (self._open(self._keys.order, value, Order, now) for value in islice(values, MAX_LOOKED_AT))
+        return filter(None, opened)
 
     def session(self, headers: Iterable[Header], now: int) -> str | None:
         """Return the secret of the browser's session, None if there is no valid one."""

@@ -550,8 +550,14 @@ def test_what_an_earlier_release_made_is_known() -> None:
     assert session_id == "HYK6173BVZJP7C21VS2XNS4T6492A0GC"
     assert keys.order_id(session_id, "/a", 0) == "YYK7AX9WCHCEAK6X717ZYRMKZAX323Z1"
     assert read(jar, sent(*held), ONE, NOW) == Jar(SECRET, (order(),))
+    # An order says whether it was read here, which earlier ones did not.
+    today = (
+        b"__Host-taler_bdjpxq6d_order_1111111111111111_sess=WyJTRVNTSU9OMSIsIk9SREVSIiwiMTExMTExMTExMTExMTExMSIsMCwwLC"
+        b"JLVURPUzowLjUiLCIvYT9iPWMiLDE3OTUwODY0MDAsMTc5NTAwMDAwMCwiIl0.Bre0DQJQSoS4IfowP0O0DpBhhgo89nHUBm7bhUIiCf8"
+    )
     attributes = b"; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=34560000"
-    assert [jar.session_cookie(SECRET, NOW), *stored(jar, order())] == [cookie + attributes for cookie in held]
+    written = [jar.session_cookie(SECRET, NOW), *stored(jar, order())]
+    assert written == [cookie + attributes for cookie in (held[0], today)]
 
 
 TEXT = st.text(max_size=30)
