@@ -13,13 +13,13 @@ from typing import Any
 import uvicorn
 
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
-from taler_paywall.config import RuleList
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
 from taler_paywall.sandbox.process import listen
 from taler_paywall.sandbox.server import create_app
 from taler_paywall.sandbox.state.database import Database
 from taler_paywall.sandbox.wallet.purse import open_purse
 from taler_paywall.sandbox.wallet.wallet import Wallet, http_client
+from taler_paywall.settings import RuleList
 
 SITE = "http://127.0.0.1:8000"
 TOKEN = "secret-token:bench"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from taler_paywall.config import RuleList
+from taler_paywall.settings import RuleList
 
 CHUNK: Final = b"x" * 65_536
 CHUNKS: Final = 3052

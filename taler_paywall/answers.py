@@ -6,6 +6,7 @@ the whole answer nonsense, for money depends on it.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -118,6 +119,9 @@ class Unpaid(_Answer, frozen=True):
 class Claimed(_Answer, frozen=True):
     """A wallet holds the order, or it was paid under another session (CheckPaymentClaimedResponse)."""
 
+    #: Only their hash is of use, as a credential; whoever needs it looks whether they are a JSON object.
+    contract_terms: Any = None
+
 
 class Paid(_Answer, frozen=True):
     """The order was paid under the session that was asked for (CheckPaymentPaidResponse)."""
@@ -148,7 +152,43 @@ class MerchantConfig(msgspec.Struct, frozen=True):
     version: str
     name: Literal["taler-merchant"]
     currency: str
-    currencies: dict[str, dict[str, Any]] = {}
+    #: By code, each a `CurrencySpecification` or anything else: one that is malformed must not spoil the others.
+    currencies: dict[str, Any] = {}
+
+
+class CurrencySpecification(msgspec.Struct, frozen=True):
+    """How amounts of a currency are written for people; refused while it is read if it cannot be shown.
+
+    Args:
+        num_fractional_normal_digits: decimals that are shown where they are not zero, 0 to 8.
+        num_fractional_trailing_zero_digits: decimals that are shown even if they are zero, 0 to 8.
+        alt_unit_names: names of units by power of ten: ``{"0": "€", "-2": "ct"}``; printable, without digits.
+    """
+
+    num_fractional_normal_digits: int
+    num_fractional_trailing_zero_digits: int
+    alt_unit_names: dict[str, str]
+
+    def __post_init__(self) -> None:
+        """Refuse what would hide or change the price on a page."""
+        digits = {self.num_fractional_normal_digits, self.num_fractional_trailing_zero_digits}
+        if min(digits) < 0 or max(digits) > _DIGITS:
+            raise ValueError(f"the numbers of decimals must be 0 to {_DIGITS}")
+        if "0" not in self.alt_unit_names or not all(map(_POWER_OF_TEN, self.alt_unit_names)):
+            raise ValueError("the units must have powers of ten, 0 among them")
+        if not all(map(_is_unit_name, self.alt_unit_names.values())):
+            raise ValueError("the name of a unit cannot be shown next to a number")
+
+
+_DIGITS = 8
+_POWER_OF_TEN = re.compile(r"-?[1-9][0-9]?|0").fullmatch
+_LONGEST_UNIT_NAME = 32
+
+
+def _is_unit_name(name: str) -> bool:
+    # What is printable has no control characters and none that turn the writing round.
+    short = 0 < len(name) <= _LONGEST_UNIT_NAME
+    return short and name == name.strip() and name.isprintable() and not any(map(str.isnumeric, name))
 
 
 class RefundGranted(_Answer, frozen=True):
@@ -174,3 +214,4 @@ class PaidAccepted(msgspec.Struct, frozen=True):
     """``POST orders/ID/paid`` accepted the proof (PaidRefundStatusResponse); older backends say nothing more."""
 
     refunded: bool = False
+    pos_confirmation: str | None = None

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, MutableMapping
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Unpack
+from typing import Any, Final, TypeVar, Unpack
+
+import anyio
 
 from taler_paywall.async_transport import AsyncHttpBackend
-from taler_paywall.config import Options, RuleList
+from taler_paywall.decision import Decision
 from taler_paywall.drive import aperform, arun
 from taler_paywall.errors import ConfigError
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
+from taler_paywall.operations import Op
 from taler_paywall.payment import SCOPE_KEY
 from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.polling import MAX_WAIT
+from taler_paywall.reserved import Errand
 from taler_paywall.routes import mount_problem
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.site import Site
 from taler_paywall.transport import TOTAL_TIMEOUT
 
@@ -26,6 +32,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 # Frameworks give the three arguments types of their own, which exclude each other.
 ASGIApp = Callable[[Any, Any, Any], Awaitable[None]]
+T = TypeVar("T")
+
+#: Nothing is sent to a client that has gone.
+_GONE: Final = Response(499)
 
 
 class PaywallMiddleware:
@@ -47,7 +57,8 @@ class PaywallMiddleware:
         settings = self._site.settings
         if settings.enabled and (problem := mount_problem(app)):
             raise ConfigError([problem])
-        self._backend = AsyncHttpBackend(settings.backend, settings.backend_public_url, self._site.token)
+        backend, public_url = settings.backend, settings.backend_public_url
+        self._backend = AsyncHttpBackend(backend, public_url, self._site.token, settings.max_polls)
         self._perform = partial(aperform, backend=self._backend, cache=self._site.cache)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -66,7 +77,7 @@ class PaywallMiddleware:
         if answer is None:
             return await self.app(scope, receive, send)
         if isinstance(answer, Response):
-            return await _respond(answer, scope, send)
+            return None if answer is _GONE else await _respond(answer, scope, send)
         if answer.payment:
             scope = {**scope, SCOPE_KEY: answer.payment}
         return await self.app(scope, receive, _granting(send, answer))
@@ -80,12 +91,18 @@ class PaywallMiddleware:
         try:
             body = await _read_form(receive) if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if not isinstance(case, Case):
+            if not isinstance(case, Case | Errand):
                 return case
-            perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
-            return paywall.finish(case, await arun(case.flow, perform))
+            if not paywall.is_poll(request):
+                return paywall.finish(case, await self._run(case, TOTAL_TIMEOUT))
+            outcome = await _unless_gone(receive, self._run(case, MAX_WAIT + TOTAL_TIMEOUT))
+            return paywall.finish(case, outcome) if outcome else _GONE
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
+
+    async def _run(self, case: Case | Errand, seconds: float) -> Decision | Response:
+        flow: Generator[Op[Any], Any, Decision | Response] = case.flow
+        return await arun(flow, partial(self._perform, deadline=time.monotonic() + seconds))
 
     def _paywall_of(self, scope: Scope) -> Paywall:
         """Return the paywall at the first request, if no lifespan came before it, and that of a site on loopback."""
@@ -155,6 +172,26 @@ def _granting(send: Send, granted: Granted) -> Send:
         return send(message)
 
     return granting
+
+
+async def _unless_gone(receive: Receive, running: Coroutine[Any, Any, T]) -> T | None:
+    """Wait for an outcome as long as the client does; None if it has gone."""
+    outcome = None
+
+    async def watch() -> None:
+        message: Message = {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+        if message["type"] == "http.request":
+            message = await receive()
+        if message["type"] == "http.disconnect":
+            tasks.cancel_scope.cancel()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(watch)
+        outcome = await running
+        tasks.cancel_scope.cancel()
+    return outcome
 
 
 async def _read_form(receive: Receive) -> bytes | None:

@@ -10,12 +10,13 @@ import anyio.to_thread
 import httpx
 from anyio.lowlevel import RunVar
 
-from taler_paywall.errors import BackendUnreachable
+from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
     MAX_IDLE,
+    MAX_POLLS,
     MAX_REQUESTS,
     TOTAL_TIMEOUT,
     Incoming,
@@ -25,39 +26,56 @@ from taler_paywall.transport import (
     unheard,
 )
 
-_LIMITS = httpx.Limits(max_connections=MAX_REQUESTS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_SECONDS)
-_EXTENSIONS = {"timeout": httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT).as_dict()}
+# The deadline of the whole exchange stands above all others.
+_EXTENSIONS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT).as_dict()}
+
+
+class _Lane:
+    """Connections of one event loop, and as many places for requests.
+
+    Args:
+        verify: how the backend is authenticated.
+        places: how many.
+    """
+
+    def __init__(self, verify: ssl.SSLContext, places: int) -> None:
+        limits = httpx.Limits(max_connections=places, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_SECONDS)
+        self.transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        self.places = anyio.Semaphore(places)
 
 
 class _Pool:
-    """What belongs to one event loop: connections, the places for requests, and a thread for a token that blocks.
+    """What belongs to one event loop: a lane for ordinary requests, one for those that wait, and a thread.
 
     Args:
         tls: whether the backend is served over https.
+        max_polls: how many requests may wait.
     """
 
-    def __init__(self, *, tls: bool) -> None:
+    def __init__(self, *, tls: bool, max_polls: int) -> None:
         # Reading the authorities takes 50 ms of the event loop; a context without them trusts nobody.
-        verify = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.transport = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False)
-        self.places = anyio.Semaphore(MAX_REQUESTS)
-        # Never the threads that the application shares: a token that hangs must not take them.
+        verify = httpx.create_ssl_context(trust_env=False) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.ordinary = _Lane(verify, MAX_REQUESTS)
+        self.waiting = _Lane(verify, max_polls)
+        # For a token that blocks. Never the threads that the application shares: one that hangs must not take them.
         self.threads = anyio.CapacityLimiter(1)
 
 
 class AsyncHttpBackend:
-    """The merchant backend over HTTP, with one pool of connections per event loop, made at first use.
+    """The merchant backend over HTTP, with pools of connections for each event loop, made at first use.
 
     Args:
         base_url: of the instance, with a slash at the end.
         public_url: the same instance as wallets see it.
         token: the access token, or what returns it; that may block and is called in a thread.
+        max_polls: how many requests may wait at once in one event loop, beside the ordinary ones.
     """
 
-    def __init__(self, base_url: str, public_url: str, token: Token) -> None:
+    def __init__(self, base_url: str, public_url: str, token: Token, max_polls: int = MAX_POLLS) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
         self._tls = base_url.startswith("https:")
+        self._max_polls = max_polls
         self._pool: RunVar[_Pool | None] = RunVar("taler_paywall.pool")
 
     async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
@@ -65,23 +83,30 @@ class AsyncHttpBackend:
 
         Args:
             request: to the instance.
-            deadline: of the visit that asks, on the monotonic clock; without one the request has `TOTAL_TIMEOUT`.
+            deadline: of the visit that asks, on the monotonic clock. A request never has more than `TOTAL_TIMEOUT`
+                beside the time for which the backend may hold its answer back.
 
         Raises:
             BackendUnreachable: no complete answer in time.
+            BackendBusy: as many requests as may wait do.
             BackendNonsense: the answer is too long, or compressed.
         """
         pool = self._pool.get(None)
         if pool is None:
-            pool = _Pool(tls=self._tls)
+            pool = _Pool(tls=self._tls, max_polls=self._max_polls)
             self._pool.set(pool)
-        left = TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
+        lane = pool.waiting if request.wait else pool.ordinary
+        left = request.wait + TOTAL_TIMEOUT
+        if deadline is not None:
+            left = min(left, max(0.0, deadline - time.monotonic()))
+        if request.wait and not lane.places.value:
+            raise BackendBusy("too many requests wait already")
         try:
             with anyio.fail_after(left):
-                async with pool.places:
+                async with lane.places:
                     token = await self._access_token(pool) if request.private else ""
                     with unheard():
-                        return await _exchange(pool.transport, self._instance.outgoing(request, token))
+                        return await _exchange(lane.transport, self._instance.outgoing(request, token))
         except TimeoutError:
             failure = "no answer in time"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
@@ -93,7 +118,8 @@ class AsyncHttpBackend:
         """Close the connections of this event loop."""
         if pool := self._pool.get(None):
             self._pool.set(None)
-            await pool.transport.aclose()
+            await pool.ordinary.transport.aclose()
+            await pool.waiting.transport.aclose()
 
     async def _access_token(self, pool: _Pool) -> str:
         if isinstance(self._token, str):

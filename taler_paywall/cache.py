@@ -23,6 +23,12 @@ class MemoryCache:
         self._size = size
         self._payments: dict[PaymentKey, tuple[float, Payment]] = {}
         self._lock = ProcessLock()
+        self._merchant_pub: str | None = None
+
+    @property
+    def merchant_pub(self) -> str | None:
+        """The instance's public key, None until a payment has told it."""
+        return self._merchant_pub
 
     def get(self, keys: tuple[PaymentKey, ...]) -> Payment | None:
         """Return the payment of the first key that is held and has not expired."""
@@ -33,8 +39,9 @@ class MemoryCache:
                 self.forget(key)
         return None
 
-    def put(self, key: PaymentKey, payment: Payment, seconds: float) -> None:
-        """Hold a payment for about so many seconds."""
+    def put(self, key: PaymentKey, payment: Payment, seconds: float, merchant_pub: str | None = None) -> None:
+        """Hold a payment for about so many seconds, and the key that its contract names."""
+        self._merchant_pub = merchant_pub or self._merchant_pub
         expires = time.monotonic() + seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load only
         with self._lock.own:
             self._payments.pop(key, None)

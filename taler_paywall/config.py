@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from inspect import iscoroutinefunction
-from typing import Any, Literal, TypedDict, cast
+from typing import Any, cast
 from urllib.parse import SplitResult, urlsplit
 
 from taler_paywall import crockford
 from taler_paywall.errors import CodecError, ConfigError
 from taler_paywall.http import Request
-from taler_paywall.resource import Price, Rule
+from taler_paywall.look import Look, look_of
+from taler_paywall.resource import Rule
 from taler_paywall.rulecheck import problems_of, rules_of
+from taler_paywall.settings import Options, RuleList, Settings
+from taler_paywall.templating import environment, problems_of_templates
+from taler_paywall.texts import Languages
 
 DEFAULT_SANDBOX_PORT = 9966
 MIN_KEY_BYTES = 32
@@ -24,78 +27,6 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _SANDBOX = re.compile(r"sandbox:(\d{0,5})\Z")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"secret-token:[!-~]+\Z")
-
-RuleList = Sequence[Rule] | Mapping[str, Price]
-Seconds = float | timedelta
-
-
-class Options(TypedDict, total=False):
-    """The keywords of ``PaywallMiddleware``; `resolve` knows their defaults and the README explains them."""
-
-    backend: str | None
-    token: str | None
-    secret_key: str | bytes | Sequence[str | bytes] | None
-    public_url: str | None
-    backend_public_url: str | None
-    refund_delay: Seconds
-    cookie_max_age: Seconds
-    recheck_after: Seconds
-    unpaid: Literal["redirect"]
-    price_policy: Literal["honour", "current"]
-    cors_origins: Sequence[str]
-    exempt: Callable[[Request], bool] | None
-    merchant_pub: str | None
-    prefix: str
-    enabled: bool
-    strict: bool
-    allow_play_money: bool
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that was configured, checked.
-
-    Args:
-        rules: in order.
-        backend: base URL of the merchant instance, with a slash at the end.
-        backend_public_url: the same instance as wallets see it.
-        token: access token, None with the sandbox, which has its own.
-        secret_keys: oldest first; empty with the sandbox, which has its own.
-        public_url: of the site, no slash at the end; None: the sandbox's site on loopback, known when it is asked.
-        sandbox_port: port of the play backend, None with a real one.
-        refund_delay: in seconds.
-        cookie_max_age: in seconds.
-        recheck_after: in seconds.
-        price_policy: whether an order keeps the price that was asked for.
-        cors_origins: which origins may read the paywall's own answers.
-        exempt: requests for which nothing is asked.
-        merchant_pub: key of the instance.
-        prefix: of the reserved paths, no slash at the end.
-        enabled: whether anything is asked at all.
-        strict: whether a rule that matches no route is a mistake.
-    """
-
-    rules: tuple[Rule, ...]
-    backend: str
-    backend_public_url: str
-    token: str | None
-    secret_keys: tuple[bytes, ...]
-    public_url: str | None
-    sandbox_port: int | None
-    refund_delay: int
-    cookie_max_age: int
-    recheck_after: float
-    price_policy: Literal["honour", "current"]
-    cors_origins: frozenset[str]
-    exempt: Callable[[Request], bool] | None
-    merchant_pub: str | None
-    prefix: str
-    enabled: bool
-    strict: bool
-
-    def __repr__(self) -> str:
-        """Never show the token and the keys."""
-        return f"<Settings of {self.public_url} at {self.backend}, {len(self.rules)} rules>"
 
 
 def resolve(rules: RuleList, options: Options, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -145,6 +76,8 @@ class _Resolver:
             refund_delay=int(self.seconds("refund_delay", 3600, least=0)),
             cookie_max_age=int(self.seconds("cookie_max_age", 400 * 86_400, least=60)),
             recheck_after=self.seconds("recheck_after", 60, least=0),
+            unpaid=self.one_of("unpaid", "redirect", "page"),
+            partial_refund=self.one_of("partial_refund", "revoke", "keep"),
             price_policy=self.one_of("price_policy", "honour", "current"),
             cors_origins=frozenset(self.origins(self.options.get("cors_origins", ()))),
             exempt=self.exempt(),
@@ -152,8 +85,9 @@ class _Resolver:
             prefix=self.prefix(),
             enabled=enabled,
             strict=bool(self.options.get("strict")),
+            look=self.look(rules),
+            max_polls=int(self.number("max_polls", 1000, least=0)),
         )
-        self.one_of("unpaid", "redirect")
         if self.problems and enabled:
             raise ConfigError(self.problems)
         return settings
@@ -240,12 +174,30 @@ class _Resolver:
         return f"{url.scheme}://{host}{port}{url.path.rstrip('/')}{'/' if slash else ''}"
 
     def seconds(self, name: str, default: float, *, least: float) -> float:
+        return self.number(name, default, least=least, unit=" of seconds or a timedelta")
+
+    def number(self, name: str, default: float, *, least: float, unit: str = "") -> float:
         value = self.options.get(name, default)
-        seconds = value.total_seconds() if isinstance(value, timedelta) else value
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not least <= seconds < 2**31:
-            self.problems.append(f"{name} is a number of seconds or a timedelta, at least {least:g}")
+        number = value.total_seconds() if unit and isinstance(value, timedelta) else value
+        if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < 2**31:
+            self.problems.append(f"{name} is a number{unit}, at least {least:g}")
             return default
-        return seconds
+        return number
+
+    def look(self, rules: list[Rule]) -> Look:
+        given = {name: self.options.get(name) for name in ("site_name", "logo", "colours", "templates")}
+        look, problems = look_of(**given)
+        self.problems += problems
+        if look.templates:
+            self.problems += problems_of_templates(look.templates)
+            try:
+                Languages(look.templates)
+            except ConfigError as error:
+                self.problems += error.problems
+        teasers = {name for rule in rules if isinstance(name := getattr(rule, "teaser", None), str)}
+        missing = teasers.difference(environment(look.templates).list_templates()) if teasers else ()
+        self.problems += [f"there is no template {name!r}: option templates names a directory" for name in missing]
+        return look
 
     def one_of(self, name: str, *choices: str) -> Any:
         value = self.options.get(name, choices[0])

@@ -92,6 +92,14 @@ class CookiesNeeded:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundQuestion:
+    """Ask the reader whether to give a purchase back."""
+
+    reason: ClassVar[str] = "refund-question"
+    order: ClassVar[None] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """Whether it was paid is unknown: no content, and nothing that invites a second payment.
 
@@ -107,11 +115,21 @@ class Unavailable:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The request cannot be answered at all, paid or not: an ambiguous or endless path, or a foreign form."""
+    """The request is not answered, paid or not: an ambiguous or endless path, a foreign form, too many of them."""
 
     order: ClassVar[None] = None
-    status: Literal[400, 403, 404, 405, 413, 414]
+    status: Literal[400, 403, 404, 405, 409, 413, 414, 429]
     reason: str
 
 
-Decision = Grant | PaymentRequired | Refunded | TryAgain | NotAcceptable | CookiesNeeded | Unavailable | Refused
+Decision = (
+    Grant
+    | PaymentRequired
+    | Refunded
+    | TryAgain
+    | NotAcceptable
+    | CookiesNeeded
+    | RefundQuestion
+    | Unavailable
+    | Refused
+)

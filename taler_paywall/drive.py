@@ -1,4 +1,4 @@
-"""The two drivers of the payment flow: the only code that exists twice.
+"""The two drivers of the flows: the only code that exists twice.
 
 A driver knows no operation by name. It gives each to ``perform``, sends the answer back, and throws a failure into the
 flow, because a failure is an answer too; any other exception is a bug and surfaces.
@@ -6,16 +6,16 @@ flow, because a failure is an answer too; any other exception is a bug and surfa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import closing
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from taler_paywall.cache import MemoryCache
-from taler_paywall.decision import Decision
 from taler_paywall.errors import BackendError
-from taler_paywall.flow import Flow
-from taler_paywall.operations import BackendRequest, BackendResponse, Call, Forget, Op, Recall, Remember
+from taler_paywall.operations import BackendRequest, BackendResponse, Call, Forget, Op, Recall, RecallKey, Remember
+
+T = TypeVar("T")
 
 
 class Backend(Protocol):
@@ -30,32 +30,32 @@ class AsyncBackend(Protocol):
     async def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse: ...  # noqa: D102
 
 
-def run(flow: Flow, perform: Callable[[Op[Any]], Any]) -> Decision:
-    """Run a flow to its decision, blocking."""
+def run(flow: Generator[Op[Any], Any, T], perform: Callable[[Op[Any]], Any]) -> T:
+    """Run a flow to its outcome, blocking."""
     resume: Callable[[], Op[Any]] = partial(next, flow)
     with closing(flow):
         while True:
             try:
                 op = resume()
             except StopIteration as stop:
-                decision: Decision = stop.value
-                return decision
+                outcome: T = stop.value
+                return outcome
             try:
                 resume = partial(flow.send, perform(op))
             except BackendError as exc:
                 resume = partial(flow.throw, exc)
 
 
-async def arun(flow: Flow, perform: Callable[[Op[Any]], Awaitable[Any]]) -> Decision:
-    """Run a flow to its decision, awaiting."""
+async def arun(flow: Generator[Op[Any], Any, T], perform: Callable[[Op[Any]], Awaitable[Any]]) -> T:
+    """Run a flow to its outcome, awaiting."""
     resume: Callable[[], Op[Any]] = partial(next, flow)
     with closing(flow):
         while True:
             try:
                 op = resume()
             except StopIteration as stop:
-                decision: Decision = stop.value
-                return decision
+                outcome: T = stop.value
+                return outcome
             try:
                 resume = partial(flow.send, await perform(op))
             except BackendError as exc:
@@ -81,7 +81,9 @@ def _perform_cached(op: Op[Any], cache: MemoryCache) -> Any:
         case Recall():
             return cache.get(op.keys)
         case Remember():
-            return cache.put(op.key, op.payment, op.seconds)
+            return cache.put(op.key, op.payment, op.seconds, op.merchant_pub)
+        case RecallKey():
+            return cache.merchant_pub
         case Forget():
             return cache.forget(op.key)
         case _:

@@ -5,6 +5,7 @@ TalerPaywallError
 ├── CodecError           a malformed amount, base32 text, URI, time or contract (also a ValueError)
 └── BackendError         thrown into the flow, which answers "unknown"
     ├── BackendUnreachable   no answer in time
+    ├── BackendBusy          too many requests wait for the backend already
     ├── BackendRejected      an answer with an error status and code
     └── BackendNonsense      an answer that breaks the merchant API
 """
@@ -46,6 +47,12 @@ class BackendUnreachable(BackendError):
     """No complete answer came within the deadline."""
 
     reason = "backend-unreachable"
+
+
+class BackendBusy(BackendError):
+    """As many requests as are allowed wait for the backend already; the next one is not sent."""
+
+    reason = "backend-busy"
 
 
 class BackendRejected(BackendError):

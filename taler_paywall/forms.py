@@ -17,7 +17,7 @@ _METHODS = UNSAFE_METHODS | {"GET"}
 
 
 def page_of_form(request: Request, body: bytes | None, public_url: str) -> Request | Refused:
-    """Return the request for the page that a "buy" form names.
+    """Return the request for the page that a form of ours names.
 
     Args:
         request: that carries the form.
@@ -25,15 +25,41 @@ def page_of_form(request: Request, body: bytes | None, public_url: str) -> Reque
             or cut off.
         public_url: of the site.
     """
-    if not _is_own(request, public_url):
+    if not is_own(request, public_url):
         return Refused(403, "foreign-form")
     if body is None:
         return Refused(413, "body-too-long")
     form = _fields(request, body)
-    target = form.get("page", "")
+    return _request_for(request, form.get("page", ""), form.get("method", "GET"))
+
+
+def page_of_query(request: Request) -> Request | Refused:
+    """Return the request for the page that the query of one of our own addresses names."""
+    return _request_for(request, parameter(request, "page"), "GET")
+
+
+def parameter(request: Request, name: str) -> str:
+    """Return a parameter of the query; empty if there is none, or several."""
+    values = parse_qs(request.query.decode("latin-1")).get(name, [])
+    return values[0] if len(values) == 1 else ""
+
+
+def is_own(request: Request, public_url: str) -> bool:
+    """Tell whether a page of this very site sends a request.
+
+    Args:
+        request: a POST.
+        public_url: of the site.
+    """
+    site = urlsplit(public_url)
+    # A page that sends no referrer sends no origin with its forms either: browsers then write "null".
+    own_origin = request.header(b"origin").decode("latin-1") == f"{site.scheme}://{site.netloc}"
+    return own_origin or request.header(b"sec-fetch-site") == b"same-origin"
+
+
+def _request_for(request: Request, target: str, method: str) -> Request | Refused:
     if not target.startswith("/") or target.startswith("//") or not target.isascii() or not target.isprintable():
         return Refused(400, "malformed-form")
-    method = form.get("method", "GET")
     if method not in _METHODS:
         return Refused(400, "malformed-form")
     url = urlsplit(target)
@@ -45,13 +71,6 @@ def page_of_form(request: Request, body: bytes | None, public_url: str) -> Reque
         root_path="",
         query=url.query.encode(),
     )
-
-
-def _is_own(request: Request, public_url: str) -> bool:
-    site = urlsplit(public_url)
-    # A page that sends no referrer sends no origin with its forms either: browsers then write "null".
-    own_origin = request.header(b"origin").decode("latin-1") == f"{site.scheme}://{site.netloc}"
-    return own_origin or request.header(b"sec-fetch-site") == b"same-origin"
 
 
 def _fields(request: Request, body: bytes) -> dict[str, str]:

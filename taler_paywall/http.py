@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from taler_paywall.path import without_root
 
 Header = tuple[bytes, bytes]
-Representation = Literal["html", "json", "text"]
+Representation = Literal["html", "json", "text", "rss", "atom"]
 
 #: Longer URLs are followed by nobody.
 MAX_URL = 2048
@@ -87,7 +87,7 @@ class Request:
             return False
         if self.method != "GET" and self.method not in UNSAFE_METHODS:
             return False
-        if _ROBOTS(self.header(b"user-agent")):
+        if self.is_robot:
             return False
         mode, dest = self.header(b"sec-fetch-mode"), self.header(b"sec-fetch-dest")
         if not mode and not dest and not self.header(b"sec-fetch-site"):
@@ -98,11 +98,37 @@ class Request:
         return dest in {b"", b"empty"} and (site == b"same-origin" or (site == b"same-site" and origin in origins))
 
     @property
+    def is_robot(self) -> bool:
+        """Whether it calls itself a crawler, or the preview of a link."""
+        return _ROBOTS(self.header(b"user-agent")) is not None
+
+    @property
+    def is_script(self) -> bool:
+        """Whether a script asks, which shows its user no page: ``fetch``, XMLHttpRequest, htmx."""
+        return (
+            self.header(b"sec-fetch-dest") == b"empty"
+            or self.header(b"hx-request") == b"true"
+            or self.header(b"x-requested-with").lower() == b"xmlhttprequest"
+        )
+
+    @property
     def preferred_representation(self) -> Representation:
-        """The representation that ``Accept`` prefers; at equal weight text first, so that ``*/*`` gets text."""
-        accept = self.header(b"accept").decode("latin-1")
-        weights = {kind: _weight(accept, types) for kind, types in _MEDIA_TYPES.items()}
-        return max(weights, key=lambda kind: weights[kind])
+        """The representation that ``Accept`` prefers; where all are equal, as with ``*/*``, text, and JSON for scripts.
+
+        A script gets JSON instead of a page, whatever it accepts.
+        """
+        kinds: tuple[Representation, ...] = ("json", "text", "rss", "atom")
+        if not self.is_script:
+            kinds = ("text", "html", "json", "rss", "atom")
+        return max(kinds, key=self._weight)
+
+    @property
+    def accepts_html(self) -> bool:
+        """Whether ``Accept`` takes a page at all."""
+        return self._weight("html") > (0, 0)
+
+    def _weight(self, kind: Representation) -> tuple[float, int]:
+        return _weight(self.header(b"accept").decode("latin-1"), _MEDIA_TYPES[kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +155,8 @@ _MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
     "text": ("text/plain",),
     "html": ("text/html", "application/xhtml+xml"),
     "json": ("application/json", "application/problem+json"),
+    "rss": ("application/rss+xml", "application/xml", "text/xml"),
+    "atom": ("application/atom+xml",),
 }
 
 

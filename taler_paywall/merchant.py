@@ -37,6 +37,9 @@ ORDER_UNKNOWN = 2005
 ORDER_EXISTS = 2503
 
 _ORDER_ID = re.compile(ORDER_ID).match
+# A refunded order that the wallet proved is to be named too: it opens nothing, but without it a reader whose cookies
+# are gone would be sent to a wallet that proves it again and again.
+_REFUNDED_TOO = ("allow_refunded_for_repurchase", "YES")
 
 
 def get_config() -> Call[MerchantConfig]:
@@ -63,9 +66,6 @@ def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
 def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
     """Ask for an order's status under a session (``GET private/orders/ID?session_id=``).
 
-    A refunded order that the wallet proved is to be named too: it opens nothing, but without it a reader whose cookies
-    are gone would be sent to a wallet that proves it again and again.
-
     Raises:
         ValueError: the session is none, or empty: the backend would answer "paid" to anybody.
     """
@@ -83,23 +83,30 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
         return _convert(answer, kinds[status])
 
     path = f"private/orders/{_quoted(order_id)}"
-    query = (("session_id", session_id), ("allow_refunded_for_repurchase", "YES"))
-    return Call(BackendRequest("GET", path, query, private=True), parse)
+    return Call(BackendRequest("GET", path, (("session_id", session_id), _REFUNDED_TOO), private=True), parse)
 
 
 def get_public_order(
-    order_id: str, session_id: SessionId, h_contract: str, timeout_ms: int | None = None
+    order_id: str, session_id: SessionId, credential: tuple[str, str] | None, wait: float = 0.0
 ) -> Call[PublicStatus]:
-    """Ask as a customer would (``GET orders/ID``); an order that is not paid is answered with 402 or 202."""
+    """Ask as a customer would (``GET orders/ID``); an order that is not paid is answered with 402 or 202.
+
+    Args:
+        order_id: of the order.
+        session_id: that it is, or will be, paid under.
+        credential: ``h_contract`` or ``token`` (the claim token) with its value; None for an order that needs none.
+        wait: for how many seconds the backend may wait until the order, or another one for the same, is paid.
+    """
 
     def parse(response: BackendResponse) -> PublicStatus:
         answer = _json(response, 200, 202, 402)
         return _convert({**answer, "paid": response.status == HTTPStatus.OK}, PublicStatus)
 
-    query = [("h_contract", h_contract), ("session_id", session_id)]
-    if timeout_ms is not None:
-        query.append(("timeout_ms", str(timeout_ms)))
-    return Call(BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query)), parse)
+    query = [credential] if credential else []
+    query += [("session_id", session_id), _REFUNDED_TOO]
+    if wait:
+        query.append(("timeout_ms", str(int(wait * 1000))))
+    return Call(BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query), wait=wait), parse)
 
 
 def post_refund(order_id: str, refund: Amount, reason: str) -> Call[RefundGranted]:

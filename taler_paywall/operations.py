@@ -53,6 +53,7 @@ class BackendRequest:
         query: names and values, not yet encoded.
         body: JSON, or None.
         private: whether it carries the access token.
+        wait: for how many seconds the backend may hold its answer back.
     """
 
     method: str
@@ -60,6 +61,7 @@ class BackendRequest:
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes | None = field(default=None, repr=False)
     private: bool = False
+    wait: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,17 @@ class Recall(Op[Payment | None]):
 
 @dataclass(frozen=True)
 class Remember(Op[None]):
-    """Put a payment into the session-payment-cache for at most ``seconds``."""
+    """Put a payment into the session-payment-cache for at most ``seconds``, and learn the key that signs payments."""
 
     key: PaymentKey
     payment: Payment
     seconds: float
+    merchant_pub: str | None = None
+
+
+@dataclass(frozen=True)
+class RecallKey(Op[str | None]):
+    """Return the instance's public key as the newest remembered payment told it, None if none has."""
 
 
 @dataclass(frozen=True)

@@ -7,20 +7,21 @@ import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 import msgspec
 
-from taler_paywall.config import Settings
+from taler_paywall.currencies import Currencies
 from taler_paywall.decision import Decision, Grant, PaymentRequired, Refused, Unavailable
 from taler_paywall.flow import Flow, payment_flow
-from taler_paywall.forms import page_of_form
-from taler_paywall.gate import Gate
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
+from taler_paywall.offers import Offers
 from taler_paywall.operations import Payment
 from taler_paywall.pages import PLAY_MONEY, Pages
-from taler_paywall.resource import Resource, Rule
+from taler_paywall.reserved import Errand, Reserved
 from taler_paywall.session import Cookies, Keys
+from taler_paywall.settings import Settings
 from taler_paywall.visit import Visit
 
 _log = logging.getLogger("taler_paywall")
@@ -69,11 +70,14 @@ class Paywall:
         settings: checked options.
         secret_keys: oldest first.
         public_url: of the site.
+        long_polls: whether a poll may wait for its answer.
     """
 
-    def __init__(self, settings: Settings, secret_keys: tuple[bytes, ...], public_url: str) -> None:
+    def __init__(
+        self, settings: Settings, secret_keys: tuple[bytes, ...], public_url: str, *, long_polls: bool = True
+    ) -> None:
         self._settings = settings
-        self._gate = Gate(settings.rules)
+        self._offers = Offers(settings.rules, public_url, settings.price_policy)
         self._prefix = settings.prefix + "/"
         keys = Keys(secret_keys, f"{public_url} {settings.backend_public_url}")
         self._cookies = Cookies(keys, secure=public_url.startswith("https:"), max_age=settings.cookie_max_age)
@@ -87,26 +91,28 @@ class Paywall:
             recheck_after=settings.recheck_after,
             merchant_pub=settings.merchant_pub,
             cors_origins=settings.cors_origins,
+            partial_refund=settings.partial_refund,
         )
+        self._currencies = Currencies()
+        self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, long_polls=long_polls)
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""
-        return self._gate.concerns(path, raw_path, root_path) or self._prefix in path
+        return self._offers.concerns(path, raw_path, root_path) or self._prefix in path
 
-    def begin(self, request: Request, body: bytes | None = b"") -> Case | Granted | Response | None:
+    def begin(self, request: Request, body: bytes | None = b"") -> Case | Errand | Granted | Response | None:
         """Open the case of a request, or answer it without one; None: the paywall has nothing to do with it.
 
         Args:
             request: that `concerns` did not let pass.
-            body: of a form of ours, None if it is longer than `MAX_FORM`.
+            body: of a form of ours, None if it is longer than `MAX_FORM`, or cut off.
         """
-        if self.is_form(request):
-            return self._reorder(request, body)
         if request.app_path.startswith(self._prefix):
-            return self._reserved(request)
-        found = self._gate.find(request)
+            answer = self._reserved.answer(request, request.app_path.removeprefix(self._prefix), body)
+            return self._case(*answer, reorder=True) if isinstance(answer, tuple) else answer
+        found = self._offers.asked(request)
         if isinstance(found, Refused):
-            return self._refuse(request, found)
+            return self._reserved.refuse(request, found)
         preflight = self._is_preflight(request)
         if found is None and not preflight:
             return None
@@ -114,22 +120,36 @@ class Paywall:
             return Granted(None, (), ())
         if preflight:
             return self._pages.preflight(request)
-        offer = self._offer(*found) if found else None
+        offer = self._offers.priced(*found) if found else None
         return self._case(request, offer) if offer else None
 
-    def finish(self, case: Case, decision: Decision) -> Granted | Response:
+    def finish(self, case: Case | Errand, outcome: Any) -> Granted | Response:
+        """Turn what a flow has come to into an answer: a decision, or an errand's answer itself."""
+        return self._answered(case, outcome) if isinstance(case, Case) else cast("Response", outcome)
+
+    def _answered(self, case: Case, decision: Decision) -> Granted | Response:
         """Turn a decision into an answer, with the cookies that this request's own orders need."""
         self._report(case, decision)
+        request = case.visit.request
         if isinstance(decision, Grant):
             if not (decision.page or case.visit.buy_again):
                 extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
                 return Granted(decision.payment, tuple(self._set_cookies(case, decision)), extra)
-            page = decision.page or case.visit.request.target
-            response = self._pages.redirect(303, self._storefront.public_url + page, case.visit.request)
+            page = decision.page or request.target
+            response = self._pages.redirect(303, self._storefront.public_url + page, request)
         elif case.visit.buy_again and isinstance(decision, PaymentRequired):
-            response = self._pages.redirect(303, decision.order_status_url, case.visit.request)
+            own = self._storefront.public_url + request.target
+            to_own = request.method == "GET" and self._pages.are_shown_for(case.offer.rule)
+            response = self._pages.redirect(303, own if to_own else decision.order_status_url, request)
         else:
-            response = self._pages.respond(case.visit.request, decision, case.offer)
+            response = self._pages.respond(
+                request,
+                decision,
+                case.offer,
+                now=case.visit.now,
+                keeps_cookies=not case.visit.fresh,
+                currency=self._currencies.specification(case.offer.amount.currency),
+            )
         cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
         return replace(response, headers=(*response.headers, *cookies))
 
@@ -140,17 +160,14 @@ class Paywall:
 
     def is_form(self, request: Request) -> bool:
         """Tell whether the body belongs to the paywall."""
-        return request.method == "POST" and request.app_path == f"{self._prefix}reorder" and not request.websocket
+        return request.method == "POST" and self._is_reserved(request)
 
-    def _offer(self, rule: Rule, resource: Resource) -> Offer | None:
-        """Return what is sold, None if the site says that it is free or does not exist."""
-        amount = rule.price_of(resource)
-        if amount is None:
-            return None
-        if self._settings.price_policy == "current":
-            resource = replace(resource, name=f"{resource.name} for {amount}")
-            return Offer(rule, resource, amount, self._storefront.public_url, marked=True)
-        return Offer(rule, resource, amount, self._storefront.public_url)
+    def is_poll(self, request: Request) -> bool:
+        """Tell whether the answer may wait for a payment, so that it matters when the client goes."""
+        return request.method == "GET" and request.app_path == f"{self._prefix}poll-payment"
+
+    def _is_reserved(self, request: Request) -> bool:
+        return request.app_path.startswith(self._prefix) and not request.websocket
 
     def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case:
         now = int(time.time())
@@ -159,42 +176,35 @@ class Paywall:
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = None if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
-        return Case(visit, offer, secret, payment_flow(self._storefront, visit, offer))
+        return Case(visit, offer, secret, self._decide(visit, offer))
+
+    def _decide(self, visit: Visit, offer: Offer) -> Flow:
+        """Run the payment flow; where a price is going to be shown, learn how it is written."""
+        decision = yield from payment_flow(self._storefront, visit, offer)
+        if isinstance(decision, PaymentRequired) and not self._pages.redirected(visit.request, decision, offer):
+            yield from self._currencies.learn(offer.amount.currency, visit.now)
+        return decision
 
     def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
         """Yield cookies only for what this very request made, found or used up; never one that deletes another's."""
         order = decision.order
         if order is None:
             return
-        headers = case.visit.request.headers
-        if isinstance(decision, Grant) and decision.page:
-            order = msgspec.structs.replace(order, page="")
-        elif any(order.order_id == theirs.order_id for theirs in case.visit.orders):
-            if not (isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, case.visit.now)):
+        headers, now = case.visit.request.headers, case.visit.now
+        known = any(order.order_id == theirs.order_id for theirs in case.visit.orders)
+        renewed = isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, now)
+        if isinstance(decision, Grant):
+            read = order.state == "paid" or not case.visit.request.is_navigation
+            if known and read and not decision.page and not renewed:
                 return
-            if case.visit.request.is_navigation and (secret := self._cookies.session(headers, case.visit.now)):
-                yield self._cookies.session_cookie(secret, case.visit.now)
+            order = msgspec.structs.replace(order, state="paid", page="" if decision.page else order.page)
+        elif known:
+            return
+        if renewed and case.visit.request.is_navigation and (secret := self._cookies.session(headers, now)):
+            yield self._cookies.session_cookie(secret, now)
         if case.secret:
-            yield self._cookies.session_cookie(case.secret, case.visit.now)
-        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=case.visit.now))
-
-    def _reserved(self, request: Request) -> Response:
-        name = request.app_path.removeprefix(self._prefix)
-        if name == "static/style.css" and request.method in {"GET", "HEAD"}:
-            return self._pages.style(request)
-        known = name in {"static/style.css", "reorder"}
-        return self._refuse(request, Refused(405, "method") if known else Refused(404, "unknown-path"))
-
-    def _reorder(self, request: Request, body: bytes | None) -> Case | Response:
-        """Open the case of "buy" and "buy again"."""
-        asked = page_of_form(request, body, self._storefront.public_url)
-        if isinstance(asked, Refused):
-            return self._refuse(request, asked)
-        found = self._gate.find(asked)
-        offer = self._offer(*found) if isinstance(found, tuple) else None
-        if offer is None:
-            return self._refuse(request, found if isinstance(found, Refused) else Refused(404, "not-for-sale"))
-        return self._case(asked, offer, reorder=True)
+            yield self._cookies.session_cookie(case.secret, now)
+        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=now))
 
     def _is_preflight(self, request: Request) -> bool:
         """Tell whether a script of an allowed origin asks before it asks for what is sold (Fetch standard)."""
@@ -204,12 +214,7 @@ class Paywall:
         if not method or request.header(b"origin").decode("latin-1") not in self._settings.cors_origins:
             return False
         # A rule of POST does not cover OPTIONS, and one of GET covers no DELETE: the method to come counts.
-        found = self._gate.find(replace(request, method=method))
-        return isinstance(found, tuple) and self._offer(*found) is not None
-
-    def _refuse(self, request: Request, refused: Refused) -> Response:
-        _log.info("refused reason=%s path=%r", refused.reason, request.path)
-        return self._pages.respond(request, refused, None)
+        return isinstance(self._offers.find(replace(request, method=method)), Offer)
 
     def _report(self, case: Case, decision: Decision) -> None:
         """Write one line about every refusal and every failure of the backend; never a cookie, token or URL."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from types import MappingProxyType
+from typing import Literal
 
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
@@ -57,6 +58,11 @@ class Rule:
         page: path of the page to return to after paying, with ``{name}`` parts; needed for regular expressions and
             for rules of POST, PUT, PATCH and DELETE.
         query: names of query keys that select content and so belong to the resource.
+        unpaid: what browsers get that have not paid: ``redirect`` to the backend's page, or a ``page`` of the paywall's
+            own; None: as the paywall is configured.
+        teaser: a preview for who has not paid: the name of a template, or a callable of the `Resource` that returns a
+            text, or HTML as an object with ``__html__``; never the protected answer itself.
+        refundable: whether readers may give it back by themselves, until the refund deadline.
     """
 
     pattern: str | re.Pattern[str]
@@ -64,6 +70,9 @@ class Rule:
     summary: str | Callable[[Resource], str] = ""
     page: str = ""
     query: Sequence[str] = ()
+    unpaid: Literal["redirect", "page"] | None = None
+    teaser: str | Callable[[Resource], object] | None = None
+    refundable: bool = False
 
     @cached_property
     def method(self) -> str | None:

@@ -44,6 +44,7 @@ def problems_of(rules: Sequence[Rule]) -> Iterator[str]:
             *_price_problems(rule),
             *_page_problems(rule),
             *_summary_problems(rule),
+            *_unpaid_problems(rule),
         ):
             yield f"rule {_text(rule)}: {problem}"
             broken = True
@@ -138,6 +139,17 @@ def _summary_problems(rule: Rule) -> Iterator[str]:
         rule.summary.format_map(defaultdict(str, dict.fromkeys(rule.names, "x")))
     except (ValueError, AttributeError, KeyError, IndexError) as exc:
         yield f"the summary cannot be filled in: {exc}"
+
+
+def _unpaid_problems(rule: Rule) -> Iterator[str]:
+    if rule.unpaid not in {None, "redirect", "page"}:
+        yield f"unpaid is 'redirect' or 'page', not {rule.unpaid!r}"
+    if iscoroutinefunction(rule.teaser):
+        yield "the teaser is a coroutine function; it has to be a plain one"
+    elif rule.teaser is not None and not callable(rule.teaser) and not isinstance(rule.teaser, str):
+        yield "the teaser is the name of a template, or a callable of the resource"
+    if rule.price is None and (rule.teaser is not None or rule.refundable):
+        yield "a free path has no teaser, and there is nothing to give back"
 
 
 def _order_problems(rules: Sequence[Rule]) -> Iterator[str]:

@@ -7,12 +7,13 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from taler_paywall.cache import MemoryCache
-from taler_paywall.config import Options, RuleList, resolve
+from taler_paywall.config import resolve
 from taler_paywall.errors import ConfigError
 from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.paywall import Paywall
 from taler_paywall.process_lock import ProcessLock
 from taler_paywall.routes import complaints
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.transport import Token
 
 #: How many addresses of its own a site on play money may have: localhost, 127.0.0.1, ::1, each where it is mounted.
@@ -30,12 +31,14 @@ class Site:
     Args:
         rules: what is sold.
         options: see `taler_paywall.config.Options`.
+        long_polls: whether a poll may wait for its answer.
 
     Raises:
         ConfigError: every mistake in the configuration, each with its fix.
     """
 
-    def __init__(self, rules: RuleList, options: Options) -> None:
+    def __init__(self, rules: RuleList, options: Options, *, long_polls: bool = True) -> None:
+        self._long_polls = long_polls
         self.settings = settings = resolve(rules, options)
         self.enabled = settings.enabled
         self.cache = MemoryCache()
@@ -104,4 +107,5 @@ class Site:
         return self._at(f"http://{name or '127.0.0.1'}{shown}{root_path}")
 
     def _open(self, public_url: str) -> Paywall:
-        return Paywall(self.settings, self.settings.secret_keys or (play_key(),), public_url)
+        keys = self.settings.secret_keys or (play_key(),)
+        return Paywall(self.settings, keys, public_url, long_polls=self._long_polls)

@@ -10,12 +10,13 @@ from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from taler_paywall.blocking_transport import HttpBackend
-from taler_paywall.config import Options, RuleList
 from taler_paywall.drive import perform, run
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Header, Request, Response
 from taler_paywall.payment import ENVIRON_KEY
 from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.reserved import Errand
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.site import Site
 from taler_paywall.transport import TOTAL_TIMEOUT
 
@@ -38,7 +39,8 @@ class PaywallMiddleware:
 
     def __init__(self, app: WSGIApplication, rules: RuleList, **options: Unpack[Options]) -> None:
         self.app = app
-        self._site = Site(rules, options)
+        # A poll that waited would take one of the server's few threads.
+        self._site = Site(rules, options, long_polls=False)
         settings = self._site.settings
         self._backend = HttpBackend(settings.backend, settings.backend_public_url, self._site.token)
         self._perform = partial(perform, backend=self._backend, cache=self._site.cache)
@@ -81,7 +83,7 @@ class PaywallMiddleware:
         try:
             body = read_form() if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if not isinstance(case, Case):
+            if not isinstance(case, Case | Errand):
                 return case
             perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
             return paywall.finish(case, run(case.flow, perform))

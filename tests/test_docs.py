@@ -16,9 +16,9 @@ from typing import get_type_hints
 import click
 import pytest
 
-from taler_paywall.config import Options
 from taler_paywall.sandbox.commands import sandbox
 from taler_paywall.sandbox.faults.faults import STRIKES
+from taler_paywall.settings import Options
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from taler_paywall.config import Options
 from taler_paywall.errors import TalerPaywallError
+from taler_paywall.settings import Options
 
 #: Where the sites under test believe to be; nothing listens there.
 PUBLIC_URL: Final = "http://testserver"

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.testing.process import SandboxError, SandboxProcess
 
 #: Seconds; faults that delay answers delay those to the test, too.

@@ -23,8 +23,8 @@ from servers import BY_NAME
 from tab import ARGUMENTS, CHROMIUM, Tab
 
 from taler_paywall import Rule, asgi, wsgi
-from taler_paywall.config import Options, RuleList
 from taler_paywall.session import MAX_BYTES, MAX_ORDERS
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.testing.client import serving
 from taler_paywall.testing.wallet import TalerWallet
 

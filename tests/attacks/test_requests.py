@@ -20,8 +20,8 @@ from running import SECRET_KEY, TOKEN, Sandbox, SoldOrder
 
 from taler_paywall import Resource, Rule
 from taler_paywall.asgi import PaywallMiddleware as AsgiPaywall
-from taler_paywall.config import Options
 from taler_paywall.session import Cookies, Keys, Order
+from taler_paywall.settings import Options
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywall
 
 from .corpus import Attack, Style, attacks, corpus

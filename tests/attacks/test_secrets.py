@@ -27,10 +27,10 @@ from servers import BY_NAME, serve
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.blocking_transport import HttpBackend
-from taler_paywall.config import Options
 from taler_paywall.merchant import get_order
 from taler_paywall.operations import Call, SessionId
 from taler_paywall.session import Keys
+from taler_paywall.settings import Options
 from taler_paywall.taler_uri import PayUri
 from taler_paywall.testing.wallet import TalerWallet
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywallMiddleware

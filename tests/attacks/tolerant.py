@@ -20,7 +20,7 @@ from anyio.from_thread import BlockingPortal
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware as AsgiPaywall
 from taler_paywall.asgi import Receive, Scope, Send
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywall
 
 from .corpus import Attack, Header, Style, asgi_scope, wsgi_environ

@@ -13,7 +13,7 @@ from reader import USER_AGENT, Reader
 from running import SECRET_KEY, TOKEN, Sandbox
 
 from taler_paywall.asgi import ASGIApp, Message, PaywallMiddleware, Receive, Scope, Send
-from taler_paywall.config import Options, RuleList
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.testing.client import serving
 from taler_paywall.testing.wallet import TalerWallet
 

@@ -14,7 +14,7 @@ from reader import Reader
 from running import SECRET_KEY, TOKEN, Process, free_port
 from servers import BY_NAME, SERVERS, Protocol
 
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 
 from .here import AsgiHere, Here, WsgiHere
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Final, Unpack
 
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
-from taler_paywall.config import Options
 from taler_paywall.path import without_root
 from taler_paywall.payment import payment_from
+from taler_paywall.settings import Options
 
 from .answers import FILE, JOURNAL, PATIENCE, TEXT, Answer, Asked, Trouble, answer_to
 from .rules import AROUND, MOUNTED, NESTED, OPTIONS, RULES, joined

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Final, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from taler_paywall.config import Options
 from taler_paywall.payment import payment_from
+from taler_paywall.settings import Options
 from taler_paywall.wsgi import PaywallMiddleware
 
 from .answers import FILE, JOURNAL, PATIENCE, TEXT, Answer, Asked, Trouble, answer_to

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from taler_paywall import Request, Rule
-from taler_paywall.config import Options, RuleList
+from taler_paywall.settings import Options, RuleList
 
 RULES: Final = [
     Rule("/paid/{name}/*", price="KUDOS:0.5"),

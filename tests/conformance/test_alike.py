@@ -14,7 +14,7 @@ from running import SECRET_KEY, TOKEN, free_port
 
 from taler_paywall import Payment, Rule, asgi, payment_from, wsgi
 from taler_paywall.asgi import Receive, Scope, Send
-from taler_paywall.config import Options, RuleList
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.testing.client import serving
 
 from .wsgi_calls import NOWHERE, SITE

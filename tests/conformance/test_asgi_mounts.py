@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 
 from taler_paywall import payment_from
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.testing.client import serving
 from taler_paywall.testing.wallet import TalerWallet
 

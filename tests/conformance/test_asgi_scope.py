@@ -12,8 +12,8 @@ from running import Sandbox
 
 from taler_paywall import payment_from
 from taler_paywall.asgi import ASGIApp, Message, Receive, Scope, Send
-from taler_paywall.config import Options
 from taler_paywall.forms import MAX_FORM
+from taler_paywall.settings import Options
 
 from .asgi_drive import PAGE, RULES, Bench, Wire, buy, hello, request, saying, status_of, unreachable
 

@@ -12,8 +12,9 @@ from typing import Any, cast
 import pytest
 
 from taler_paywall import ConfigError, Rule
-from taler_paywall.config import Options, Settings, resolve
+from taler_paywall.config import resolve
 from taler_paywall.resource import Resource
+from taler_paywall.settings import Options, Settings
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 NEWER_KEY = "zyxwvutsrqponmlkjihgfedcba9876543210"

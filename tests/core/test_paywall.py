@@ -12,11 +12,12 @@ import pytest
 
 from taler_paywall import Request, Rule
 from taler_paywall.asgi import PaywallMiddleware
-from taler_paywall.config import Options, Settings, resolve
+from taler_paywall.config import resolve
 from taler_paywall.decision import PaymentRequired, Unavailable
 from taler_paywall.http import Response
 from taler_paywall.operations import Call, Payment
 from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.settings import Options, Settings
 
 SITE = "https://news.example"
 BACKEND = "https://backend.example/"

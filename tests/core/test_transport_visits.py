@@ -14,7 +14,7 @@ import pytest
 from running import SECRET_KEY
 
 from taler_paywall import asgi, wsgi
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.testing.client import serving
 
 SECONDS = 2.0

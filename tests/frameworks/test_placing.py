@@ -26,7 +26,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from taler_paywall.asgi import PaywallMiddleware
-from taler_paywall.config import Options, RuleList
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.testing.client import OpenClient, serving
 from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.testing.sandbox import TalerSandbox

@@ -31,7 +31,7 @@ from werkzeug.middleware.shared_data import SharedDataMiddleware
 
 from taler_paywall import ConfigError
 from taler_paywall.asgi import PaywallMiddleware
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.testing.client import SiteError, serving
 from taler_paywall.testing.process import PUBLIC_URL
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywall

@@ -18,7 +18,7 @@ import quart
 from taler_paywall import Rule, payment_from
 from taler_paywall.asgi import ASGIApp, Receive, Scope, Send
 from taler_paywall.asgi import PaywallMiddleware as ASGIPaywallMiddleware
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 from taler_paywall.testing.client import OpenClient, SiteError
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet

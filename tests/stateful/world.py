@@ -24,11 +24,11 @@ from running import TOKEN
 
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware as AsgiPaywall
-from taler_paywall.config import Options, RuleList
 from taler_paywall.resource import Resource
 from taler_paywall.sandbox.wallet.purchase import Purchase
 from taler_paywall.sandbox.wallet.purse import open_purse
 from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet, WalletError
+from taler_paywall.settings import Options, RuleList
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywall
 
 SITE: Final = "http://127.0.0.1:8000"

@@ -10,7 +10,7 @@ from wsgiref.simple_server import make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from taler_paywall import Amount, Payment, Request, Resource, Rule, asgi, payment_from, wsgi
-from taler_paywall.config import Options
+from taler_paywall.settings import Options
 
 
 def price_of(resource: Resource) -> str | None:

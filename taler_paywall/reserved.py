@@ -1,0 +1,189 @@
+"""The paywall's own addresses: files, the poll, the proof, the way on, forms (design, section 7).
+
+Source of the shapes: seed documents 002 (poll-payment) and 003 (``POST orders/ID/paid``).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any
+
+from taler_paywall.budget import Budget
+from taler_paywall.decision import CookiesNeeded, RefundQuestion, Refused, Unavailable
+from taler_paywall.errors import BackendBusy
+from taler_paywall.forms import is_own, page_of_form, page_of_query, parameter
+from taler_paywall.http import Request, Response
+from taler_paywall.merchant import ORDER_UNKNOWN
+from taler_paywall.offer import Offer, Storefront
+from taler_paywall.offers import Offers
+from taler_paywall.operations import ORDER_ID, Op
+from taler_paywall.own_refund import GivenBack, refund_flow
+from taler_paywall.pages import Pages
+from taler_paywall.polling import Polled, poll_flow
+from taler_paywall.proof import FORBIDDEN, PARAMETER_MALFORMED, PARAMETER_MISSING, Proof, Proved, proof_flow, read_proof
+from taler_paywall.render import STATIC
+from taler_paywall.session import Cookies, Order
+
+#: How many forms one session may send, in so many seconds.
+MAX_FORMS, FORMS_SECONDS = 30, 60.0
+
+_ORDER_ID = re.compile(ORDER_ID).match
+_TIMEOUT = re.compile(r"[0-9]{0,9}\Z").match
+_PROOF = re.compile(r"orders/([^/]+)/paid\Z").match
+_ROUTES = {"poll-payment": {"GET"}, "continue": {"GET"}, "reorder": {"POST"}, "refund": {"GET", "POST"}}
+
+_log = logging.getLogger("taler_paywall")
+
+Answering = Generator[Op[Any], Any, Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A request to one of the paywall's own addresses that has to ask the backend.
+
+    Args:
+        request: what was asked.
+        flow: to be driven; it returns the answer.
+    """
+
+    request: Request
+    flow: Answering = field(repr=False)
+
+
+class Reserved:
+    """What answers below the reserved prefix.
+
+    Args:
+        storefront: of the site.
+        cookies: of the site.
+        pages: of the site.
+        offers: what is for sale.
+        long_polls: whether a poll may wait for its answer.
+    """
+
+    def __init__(
+        self, storefront: Storefront, cookies: Cookies, pages: Pages, offers: Offers, *, long_polls: bool
+    ) -> None:
+        self._storefront = storefront
+        self._cookies = cookies
+        self._pages = pages
+        self._offers = offers
+        self._long_polls = long_polls
+        self._budget = Budget(MAX_FORMS, FORMS_SECONDS)
+
+    def answer(self, request: Request, name: str, body: bytes | None) -> tuple[Request, Offer] | Errand | Response:
+        """Answer; for "buy" and "buy again" return the request for the page that is bought, with the offer.
+
+        Args:
+            request: to the address.
+            name: of the address, below the prefix.
+            body: of a POST, None if it was too long, or cut off.
+        """
+        proof, file = _PROOF(name), name.removeprefix("static/") if name.startswith("static/") else ""
+        methods = {"GET", "HEAD"} if file in STATIC else {"POST"} if proof else _ROUTES.get(name)
+        if methods is None:
+            return self.refuse(request, Refused(404, "unknown-path"))
+        if request.method not in methods:
+            return self.refuse(request, Refused(405, "method"))
+        if request.method == "POST" and not self._may_send(request):
+            return self.refuse(request, Refused(429, "too-often"))
+        if file:
+            return self._pages.static(request, file)
+        if proof:
+            return self._proof(request, proof[1], body)
+        return self._poll(request) if name == "poll-payment" else self._about_a_page(request, name, body)
+
+    def _about_a_page(
+        self, request: Request, name: str, body: bytes | None
+    ) -> tuple[Request, Offer] | Errand | Response:
+        """Answer a request that names a page, in its query or in a form."""
+        asks = request.method == "GET"
+        asked = page_of_query(request) if asks else page_of_form(request, body, self._storefront.public_url)
+        offer = asked if isinstance(asked, Refused) else self._offers.find(asked)
+        if isinstance(asked, Refused) or not isinstance(offer, Offer):
+            return self.refuse(request, offer if isinstance(offer, Refused) else Refused(404, "not-for-sale"))
+        if name == "continue":
+            return self._continue(request, asked, offer)
+        if name == "reorder":
+            return asked, offer
+        if asks:
+            return self._pages.respond(asked, RefundQuestion(), offer)
+        return Errand(request, self._refund(asked, offer))
+
+    def refuse(self, request: Request, refused: Refused) -> Response:
+        """Answer what cannot be answered."""
+        _log.info("refused reason=%s path=%r", refused.reason, request.path)
+        return self._pages.respond(request, refused, None)
+
+    def _may_send(self, request: Request) -> bool:
+        """Tell whether a session has not sent too many forms; who has none is bounded elsewhere."""
+        sessions = self._cookies.session_ids(request.headers, int(time.time()))
+        return not sessions or self._budget.take(min(sessions), time.monotonic())
+
+    def _continue(self, request: Request, asked: Request, offer: Offer) -> Response:
+        """Lead on who keeps cookies; who does not is told so once, and not made one order after another."""
+        if self._cookies.order_by_id(request.headers, parameter(request, "order_id"), int(time.time())):
+            return self._pages.redirect(303, self._storefront.public_url + asked.target, request)
+        return self._pages.respond(asked, CookiesNeeded(), offer)
+
+    def _poll(self, request: Request) -> Errand | Response:
+        order_id, timeout = parameter(request, "order_id"), parameter(request, "timeout")
+        if b"order_id=" not in request.query:
+            return self._error(request, 400, PARAMETER_MISSING, "order_id is missing")
+        if not _ORDER_ID(order_id) or not _TIMEOUT(timeout):
+            return self._error(request, 400, PARAMETER_MALFORMED, "one order_id, and one timeout in whole seconds")
+        order = self._cookies.order_by_id(request.headers, order_id, int(time.time()))
+        if order is None:
+            return self._error(request, 404, ORDER_UNKNOWN, "this browser has no such order")
+        wait = float(timeout or 0) if self._long_polls else 0.0
+        return Errand(request, self._polled(request, order, wait))
+
+    def _polled(self, request: Request, order: Order, wait: float) -> Answering:
+        outcome = yield from poll_flow(self._storefront, order, wait)
+        if isinstance(outcome, Polled):
+            return self._pages.json(request, 200, outcome.content)
+        if isinstance(outcome, Refused):
+            return self._error(request, 404, ORDER_UNKNOWN, "there is no such order")
+        if outcome.reason == BackendBusy.reason:
+            return self._error(request, 429, 0, "too many readers wait at once; ask again in a moment")
+        return self._unavailable(request, outcome)
+
+    def _proof(self, request: Request, order_id: str, body: bytes | None) -> Errand | Response:
+        if not is_own(request, self._storefront.public_url):
+            return self._error(request, 403, FORBIDDEN, "the proof was not sent from this site")
+        proof = read_proof(body)
+        if not isinstance(proof, Proof):
+            return self._pages.json(request, proof.status, proof.content)
+        return Errand(request, self._proved(request, order_id, proof))
+
+    def _proved(self, request: Request, order_id: str, proof: Proof) -> Answering:
+        sessions = self._cookies.session_ids(request.headers, int(time.time()))
+        outcome = yield from proof_flow(self._storefront, order_id, proof, sessions)
+        if isinstance(outcome, Unavailable):
+            return self._unavailable(request, outcome)
+        return self._pages.json(request, 200 if isinstance(outcome, Proved) else outcome.status, outcome.content)
+
+    def _refund(self, asked: Request, offer: Offer) -> Answering:
+        now = int(time.time())
+        orders = self._cookies.orders(asked.headers, offer.resource.tag, now)
+        outcome = yield from refund_flow(self._storefront, offer, orders, now)
+        if isinstance(outcome, GivenBack):
+            _log.info("refunded by the reader resource=%r order=%s", offer.resource.name, outcome.order.order_id)
+            # The page says so, and where the wallet collects it.
+            return self._pages.redirect(303, self._storefront.public_url + asked.target, asked)
+        if isinstance(outcome, Refused):
+            return self.refuse(asked, outcome)
+        _log.warning("unknown reason=%s detail=%r", outcome.reason, outcome.detail)
+        return self._pages.respond(asked, outcome, offer)
+
+    def _error(self, request: Request, status: int, code: int, hint: str) -> Response:
+        """Answer as the merchant API does (ErrorDetail)."""
+        return self._pages.json(request, status, {"code": code, "hint": hint})
+
+    def _unavailable(self, request: Request, outcome: Unavailable) -> Response:
+        _log.warning("unknown reason=%s path=%r detail=%r", outcome.reason, request.path, outcome.detail)
+        return self._error(request, 503, 0, "the payment service does not answer; nothing is lost")

@@ -1,0 +1,92 @@
+(() => {
+  const main = document.querySelector("main");
+  const status = document.querySelector("[role=status]");
+  const clock = document.querySelector("time");
+  const copy = document.querySelector("[data-copy]");
+  const waiting = status && status.textContent;
+  // Loading the page counts: pages that lead to each other do so slowly.
+  let asked = 0;
+  let failures = 0;
+  let request;
+  let timer;
+
+  const say = (text) => {
+    if (status.textContent !== text) status.textContent = text;
+  };
+
+  const leave = (url) => {
+    clearTimeout(timer);
+    location.replace(url);
+  };
+
+  const askIn = (milliseconds) => {
+    clearTimeout(timer);
+    timer = setTimeout(ask, milliseconds);
+  };
+
+  const ask = async () => {
+    const early = asked + 3000 - performance.now();
+    if (early > 0) return askIn(early);
+    asked = performance.now();
+    if (request) request.abort();
+    const mine = (request = new AbortController());
+    askIn(35000);
+    try {
+      const options = { headers: { Accept: "application/json" }, signal: mine.signal };
+      const answer = await fetch(main.dataset.poll + "&timeout=20", options);
+      if (answer.status === 404) return leave(main.dataset.continue);
+      if (!answer.ok) throw answer;
+      const said = await answer.json();
+      if (said.paid || said.already_paid_order_id) {
+        say(status.dataset.paid);
+        return leave(main.dataset.page);
+      }
+      failures = 0;
+      say(waiting);
+      askIn(0);
+    } catch (failure) {
+      if (mine === request) pause(failure);
+    }
+  };
+
+  const pause = (failure) => {
+    const wanted = failure.headers ? Number(failure.headers.get("Retry-After")) : 0;
+    const growing = Math.min(60, 3 * 2 ** failures++);
+    if (failures > 1) say(status.dataset.lost);
+    askIn(1000 * Math.max(wanted || 0, growing) * (1 + Math.random() / 4));
+  };
+
+  const count = () => {
+    const seconds = main.dataset.expires - Date.now() / 1000;
+    if (seconds <= 0) return leave(main.dataset.page);
+    const [unit, size] = seconds > 7200 ? ["hour", 3600] : seconds > 60 ? ["minute", 60] : ["second", 1];
+    const left = size > 1 ? Math.floor(seconds / size) : Math.ceil(seconds / 10) * 10;
+    const words = new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit, unitDisplay: "long" });
+    clock.textContent = words.format(left);
+    setTimeout(count, 10000);
+  };
+
+  if (status) {
+    ask();
+    document.addEventListener("visibilitychange", () => document.hidden || ask());
+    addEventListener("pageshow", (event) => event.persisted && ask());
+    addEventListener("online", ask);
+    // A clock that is ahead must not load the page again and again.
+    if (clock && main.dataset.expires > Date.now() / 1000) count();
+  }
+
+  if (copy) {
+    const field = document.getElementById(copy.dataset.copy);
+    const told = document.querySelector("output");
+    copy.hidden = false;
+    copy.addEventListener("click", async () => {
+      field.select();
+      try {
+        await navigator.clipboard.writeText(field.value);
+        told.textContent = told.dataset.copied;
+      } catch {
+        told.textContent = told.dataset.selected;
+      }
+    });
+  }
+})();
