@@ -25,7 +25,7 @@ second:
 
 # Every branch of the modules that decide whether content is delivered, by tests that draw no examples: a run is like
 # the next.
-DECIDING := path gate rules session visit forms flow offer evidence merchant http
+DECIDING := path gate rules session visit forms flow offer evidence merchant http polling proof own_refund currencies
 coverage: $(VENV)/test
 	$(RUN) -m coverage run -m pytest -q -p no:cacheprovider -m "not hypothesis" $(DECIDING:%=tests/core/test_%.py)
 	$(RUN) -m coverage report

@@ -87,7 +87,7 @@ class Reserved:
         methods = {"GET", "HEAD"} if file in STATIC else {"POST"} if proof else _ROUTES.get(name)
         if methods is None:
             return self.refuse(request, Refused(404, "unknown-path"))
-        if request.method not in methods:
+        if request.method not in methods or request.websocket:
             return self.refuse(request, Refused(405, "method"))
         if request.method == "POST" and not self._may_send(request):
             return self.refuse(request, Refused(429, "too-often"))

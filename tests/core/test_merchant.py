@@ -80,7 +80,7 @@ CALLS: dict[str, Callable[[], Call[Any]]] = {
     "get_config": merchant.get_config,
     "post_order": lambda: merchant.post_order({"order": {"order_id": ORDER}}),
     "get_order": lambda: merchant.get_order(ORDER, SESSION),
-    "get_public_order": lambda: merchant.get_public_order(ORDER, SESSION, "H"),
+    "get_public_order": lambda: merchant.get_public_order(ORDER, SESSION, ("h_contract", "H")),
     "post_refund": lambda: merchant.post_refund(ORDER, Amount("KUDOS", 0, 50_000_000), "sorry"),
     "post_paid": lambda: merchant.post_paid(ORDER, "SIG", "H", SESSION),
 }
@@ -96,7 +96,7 @@ STATUS_QUERY = (("session_id", SESSION), ("allow_refunded_for_repurchase", "YES"
         ("get_config", BackendRequest("GET", "config")),
         ("post_order", BackendRequest("POST", "private/orders", (), b'{"order":{"order_id":"%b"}}', private=True)),
         ("get_order", BackendRequest("GET", "private/orders/{}", STATUS_QUERY, private=True)),
-        ("get_public_order", BackendRequest("GET", "orders/{}", (("h_contract", "H"), ("session_id", SESSION)))),
+        ("get_public_order", BackendRequest("GET", "orders/{}", (("h_contract", "H"), *STATUS_QUERY))),
         (
             "post_refund",
             BackendRequest(
@@ -120,10 +120,13 @@ def test_requests(call: str, request_: BackendRequest) -> None:
 
 
 def test_a_long_poll_says_how_long() -> None:
-    """The public status may be waited for."""
-    query = merchant.get_public_order(ORDER, SESSION, "H", 5000).request.query
+    """The public status may be waited for, with a credential or without."""
+    waiting = merchant.get_public_order(ORDER, SESSION, ("token", "T"), 5.5).request
+    assert waiting.query == (("token", "T"), *STATUS_QUERY, ("timeout_ms", "5500"))
+    assert waiting.wait == 5.5
 
-    assert query == (("h_contract", "H"), ("session_id", SESSION), ("timeout_ms", "5000"))
+    at_once = merchant.get_public_order(ORDER, SESSION, None).request
+    assert (at_once.query, at_once.wait) == (STATUS_QUERY, 0)
 
 
 def test_no_status_without_a_session() -> None:
@@ -150,7 +153,7 @@ def test_answers_stay_out_of_logs() -> None:
 
 ORDER_CALLS: dict[str, Callable[[str], Call[Any]]] = {
     "get_order": lambda order_id: merchant.get_order(order_id, SESSION),
-    "get_public_order": lambda order_id: merchant.get_public_order(order_id, SESSION, "H"),
+    "get_public_order": lambda order_id: merchant.get_public_order(order_id, SESSION, ("h_contract", "H")),
     "post_refund": lambda order_id: merchant.post_refund(order_id, Amount("KUDOS", 1, 0), ""),
     "post_paid": lambda order_id: merchant.post_paid(order_id, "SIG", "H", SESSION),
 }
@@ -240,8 +243,9 @@ def test_unpaid_with_an_earlier_order() -> None:
 
 
 def test_claimed() -> None:
-    """A claimed order is just that."""
-    assert status_of({"order_status": "claimed", "contract_terms": CONTRACT}) == Claimed()
+    """A claimed order is just that; its contract is kept as it stands, for its hash is a credential."""
+    assert status_of({"order_status": "claimed", "contract_terms": CONTRACT}) == Claimed(contract_terms=CONTRACT)
+    assert status_of({"order_status": "claimed"}) == Claimed()
 
 
 def test_paid() -> None:
