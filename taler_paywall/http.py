@@ -20,12 +20,20 @@ Representation = Literal["html", "json", "text", "rss", "atom"]
 MAX_URL = 2048
 UNSAFE_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
-# Names that link previews, crawlers and feed fetchers give themselves. A reader who is mistaken for one loses nothing:
-# the page then carries a form that makes the order.
+# Names that crawlers, previews of links, readers of feeds and monitors give themselves. A person who is mistaken for
+# one loses nothing: the page then carries a form that makes the order. Cubot makes phones, and Pinterest's app has a
+# browser in it.
 _ROBOTS = re.compile(
-    rb"(?i)bot(?![a-z ])|crawl|spider|slurp|preview|facebookexternalhit|meta-external|embedly|whatsapp|pinterest|"
-    rb"feedfetcher|feedly|archiver|headlesschrome/.*lighthouse"
+    rb"(?i)(?<!cu)bot(?![a-z]| [a-z0-9])|crawl|spider|slurp|archiver|preview|chrome-lighthouse|"
+    rb"googleother|(?:apis|mediapartners)-google|google-(?!http)|(?:chatgpt|claude|perplexity|mistralai)-user|"
+    rb"facebookexternalhit|meta-external|\Awhatsapp/|pinterest(?!/(?:ios|android))|vkshare|embedly|iframely|"
+    rb"slack-|mastodon/|pleroma|akkoma|misskey/|lemmy/|synapse|"
+    rb"feed|fetcher|rss(?![a-z])|miniflux|uptime|pingdom|statuscake"
 ).search
+# How browsers say that nobody looks at the answer yet: by the standard, and as they did before there was one.
+_FETCHED_AHEAD = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+# What is shown in a tab of its own. A service worker that hands a navigation on makes it "empty".
+_SHOWN = {b"document", b"empty"}
 # Some directives have lists of their own, in quotes.
 _DIRECTIVES = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+').findall
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
@@ -74,7 +82,7 @@ class Request:
     def is_navigation(self) -> bool:
         """Whether a browser shows the answer to its user in a tab of its own."""
         if self.header(b"sec-fetch-mode"):
-            return self.header(b"sec-fetch-mode") == b"navigate" and self.header(b"sec-fetch-dest") == b"document"
+            return self.header(b"sec-fetch-mode") == b"navigate" and self.header(b"sec-fetch-dest") in _SHOWN
         return self.preferred_representation == "html"
 
     def may_order(self, origins: frozenset[str]) -> bool:
@@ -83,7 +91,7 @@ class Request:
         Args:
             origins: whose scripts count as the site's own, if they are of the same site: its cookies go with them.
         """
-        if self.websocket or self.header(b"sec-purpose") or self.header(b"purpose") or self.header(b"x-moz"):
+        if self.websocket or self.header(b"upgrade").lower() == b"websocket" or any(map(self.header, _FETCHED_AHEAD)):
             return False
         if self.method != "GET" and self.method not in UNSAFE_METHODS:
             return False
@@ -93,7 +101,7 @@ class Request:
         if not mode and not dest and not self.header(b"sec-fetch-site"):
             return True
         if mode == b"navigate":
-            return dest == b"document"
+            return dest in _SHOWN
         site, origin = self.header(b"sec-fetch-site"), self.header(b"origin").decode("latin-1")
         return dest in {b"", b"empty"} and (site == b"same-origin" or (site == b"same-site" and origin in origins))
 
@@ -106,7 +114,7 @@ class Request:
     def is_script(self) -> bool:
         """Whether a script asks, which shows its user no page: ``fetch``, XMLHttpRequest, htmx."""
         return (
-            self.header(b"sec-fetch-dest") == b"empty"
+            (self.header(b"sec-fetch-dest") == b"empty" and self.header(b"sec-fetch-mode") != b"navigate")
             or self.header(b"hx-request") == b"true"
             or self.header(b"x-requested-with").lower() == b"xmlhttprequest"
         )
@@ -115,12 +123,12 @@ class Request:
     def preferred_representation(self) -> Representation:
         """The representation that ``Accept`` prefers; where all are equal, as with ``*/*``, text, and JSON for scripts.
 
-        A script gets JSON instead of a page, whatever it accepts.
+        A script gets JSON instead of a page, whatever it accepts. Who names pages gets one: text browsers name both.
         """
-        kinds: tuple[Representation, ...] = ("json", "text", "rss", "atom")
-        if not self.is_script:
-            kinds = ("text", "html", "json", "rss", "atom")
-        return max(kinds, key=self._weight)
+        if self.is_script:
+            return max(("json", "text", "rss", "atom"), key=self._weight)
+        first: Representation = "html" if self._weight("html")[1] == _NAMED else "text"
+        return max((first, "text", "html", "json", "rss", "atom"), key=self._weight)
 
     @property
     def accepts_html(self) -> bool:
@@ -151,6 +159,8 @@ def quote_segment(text: str) -> str:
     return quote(text, safe="~")
 
 
+#: How a media range stands to a type: it names the type, its main type, or all.
+_NAMED, _MAIN_TYPE, _ALL = 3, 2, 1
 _MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
     "text": ("text/plain",),
     "html": ("text/html", "application/xhtml+xml"),
@@ -164,7 +174,7 @@ def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
     """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
     best = (0.0, 0)
     for media_type in types:
-        ranges = {media_type: 3, media_type.split("/")[0] + "/*": 2, "*/*": 1}
+        ranges = {media_type: _NAMED, media_type.split("/")[0] + "/*": _MAIN_TYPE, "*/*": _ALL}
         # For one type the most specific range counts; across types the best quality.
         matched = (0, 0.0)
         for part in accept.split(","):

@@ -14,18 +14,19 @@ from decimal import Context, Decimal, localcontext
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babel import Locale
 from babel.localedata import locale_identifiers
-from babel.messages import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import PoFileError, read_po
 from babel.numbers import format_decimal
 from babel.units import format_unit
 
 from taler_paywall.amount import Amount
 from taler_paywall.answers import CurrencySpecification
 from taler_paywall.errors import ConfigError
+
+if TYPE_CHECKING:
+    from babel.messages import Catalog
 
 ENGLISH = "en"
 
@@ -205,6 +206,10 @@ def _locales() -> dict[str, str]:
 
 def _compiled(file: Path, tag: str) -> bytes:
     """Read a catalogue as what the standard library's gettext takes; any error of Babel's if it is broken."""
+    # Two thirds of the time that Babel takes to load, which sites with readers of English alone never need.
+    from babel.messages.mofile import write_mo  # noqa: PLC0415
+    from babel.messages.pofile import PoFileError, read_po  # noqa: PLC0415
+
     try:
         with file.open("rb") as stream:
             catalogue = read_po(stream, locale=_locale_name(tag), ignore_obsolete=True, abort_invalid=True)

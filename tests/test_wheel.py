@@ -89,12 +89,14 @@ def site(environment: Path, tmp_path: Path) -> Iterator[Site]:
 
 
 def test_contents(wheel: Path) -> None:
-    """The wheel has the types' marker, the licence and the templates, and no test."""
+    """The wheel has the types' marker, the licence, the templates and the catalogues, and no test."""
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
         "taler_paywall/py.typed",
-        "taler_paywall/templates/page.html.j2",
+        "taler_paywall/templates/page.html",
+        "taler_paywall/templates/page.js",
         "taler_paywall/templates/style.css",
+        "taler_paywall/locale/de/LC_MESSAGES/taler_paywall.po",
     ):
         assert needed in names
     assert any(name.endswith("licenses/LICENSE") for name in names)

@@ -1,10 +1,10 @@
 (() => {
-  const main = document.querySelector("main");
+  const { poll, page, expires, continue: detour } = document.querySelector("main").dataset;
   const status = document.querySelector("[role=status]");
   const clock = document.querySelector("time");
   const copy = document.querySelector("[data-copy]");
   const waiting = status && status.textContent;
-  // Loading the page counts: pages that lead to each other do so slowly.
+  // Loading counts, too: no quick circles.
   let asked = 0;
   let failures = 0;
   let request;
@@ -19,9 +19,9 @@
     location.replace(url);
   };
 
-  const askIn = (milliseconds) => {
+  const askIn = (pause) => {
     clearTimeout(timer);
-    timer = setTimeout(ask, milliseconds);
+    timer = setTimeout(ask, pause);
   };
 
   const ask = async () => {
@@ -33,23 +33,23 @@
     askIn(35000);
     try {
       const options = { headers: { Accept: "application/json" }, signal: mine.signal };
-      const answer = await fetch(main.dataset.poll + "&timeout=20", options);
-      if (answer.status === 404) return leave(main.dataset.continue);
+      const answer = await fetch(poll + "&timeout=20", options);
+      if (answer.status === 404) return leave(detour);
       if (!answer.ok) throw answer;
       const said = await answer.json();
       if (said.paid || said.already_paid_order_id) {
         say(status.dataset.paid);
-        return leave(main.dataset.page);
+        return leave(page);
       }
       failures = 0;
       say(waiting);
       askIn(0);
     } catch (failure) {
-      if (mine === request) pause(failure);
+      if (mine === request) recover(failure);
     }
   };
 
-  const pause = (failure) => {
+  const recover = (failure) => {
     const wanted = failure.headers ? Number(failure.headers.get("Retry-After")) : 0;
     const growing = Math.min(60, 3 * 2 ** failures++);
     if (failures > 1) say(status.dataset.lost);
@@ -57,22 +57,22 @@
   };
 
   const count = () => {
-    const seconds = main.dataset.expires - Date.now() / 1000;
-    if (seconds <= 0) return leave(main.dataset.page);
+    const seconds = expires - Date.now() / 1000;
+    if (seconds <= 0) return leave(page);
     const [unit, size] = seconds > 7200 ? ["hour", 3600] : seconds > 60 ? ["minute", 60] : ["second", 1];
     const left = size > 1 ? Math.floor(seconds / size) : Math.ceil(seconds / 10) * 10;
-    const words = new Intl.NumberFormat(document.documentElement.lang, { style: "unit", unit, unitDisplay: "long" });
-    clock.textContent = words.format(left);
+    const format = { style: "unit", unit, unitDisplay: "long" };
+    clock.textContent = new Intl.NumberFormat(document.documentElement.lang, format).format(left);
     setTimeout(count, 10000);
   };
 
   if (status) {
     ask();
-    document.addEventListener("visibilitychange", () => document.hidden || ask());
+    addEventListener("visibilitychange", () => document.hidden || ask());
     addEventListener("pageshow", (event) => event.persisted && ask());
     addEventListener("online", ask);
-    // A clock that is ahead must not load the page again and again.
-    if (clock && main.dataset.expires > Date.now() / 1000) count();
+    // With a clock that is ahead: no circles either.
+    if (clock && expires > Date.now() / 1000) count();
   }
 
   if (copy) {

@@ -160,11 +160,11 @@ def test_all_kinds_of_mistakes_are_reported_at_once() -> None:
         "refund_delay",
         "cookie_max_age",
         "recheck_after",
+        "unpaid",
         "price_policy",
         "cors_origins",
         "merchant_pub",
         "prefix",
-        "unpaid",
     ]
 
 

@@ -19,7 +19,8 @@ LONG = "Donaudampfschifffahrtsgesellschaftskapitänswitwenrente und andere Wört
 
 #: Notes when the script asks, by the page's own clock.
 NOTING = """
-const asked = [], ask = fetch;
+window.asked = [];
+const ask = fetch;
 window.fetch = (...question) => { asked.push(performance.now()); return ask(...question); };
 """
 
@@ -197,3 +198,22 @@ def test_without_scripts_there_is_no_button_that_does_nothing(show: Callable[...
     page = show("open", silent, java_script_enabled=False)
     assert page.get_by_role("button").count() == 0
     assert page.get_by_label("Or copy this code into your wallet").input_value() == PAY_URI
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        "new Event('online')",
+        "new PageTransitionEvent('pageshow', {persisted: true})",
+        "new Event('visibilitychange', {bubbles: true})",
+    ],
+)
+def test_who_comes_back_does_not_wait(show: Callable[..., Page], event: str) -> None:
+    """Not even where the server has asked for patience: people pay elsewhere and return."""
+    polled = Questions(says("", 503, **{"Retry-After": "3600"}), PAID)
+    page = show("open", polled)
+    polled.wait_for(page, 1)
+    page.clock.run_for(9000)
+    assert len(polled.asked) == 1
+    with page.expect_navigation(url=f"{SITE}{PAGE}?page=2"):
+        page.evaluate(f"document.dispatchEvent({event})" if "visibility" in event else f"dispatchEvent({event})")

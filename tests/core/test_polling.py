@@ -77,6 +77,13 @@ def test_a_claimed_order_is_waited_for_with_the_hash_of_its_contract() -> None:
     assert content((get(ORDER), claimed(ORDER)), (BY_HASH, to_pay())) == {"paid": False, "taler_pay_uri": OTHER_URI}
 
 
+def test_a_contract_with_names_of_the_merchant() -> None:
+    """Members of a contract may have any names."""
+    terms = contract(ORDER) | {"extra": {"größe, 2": 1}}
+    by_hash = public(f"h_contract={crockford.encode(contract_hash(terms, any_names=True))}", 20)
+    assert content((get(ORDER), (200, claimed(ORDER)[1] | {"contract_terms": terms})), (by_hash, to_pay()))
+
+
 @pytest.mark.parametrize("status", [unpaid(ORDER), claimed(ORDER)], ids=["unclaimed", "claimed"])
 def test_the_payment_wakes_and_the_private_status_decides(status: tuple[int, Any]) -> None:
     """The public "paid" is not believed, but makes us look again."""

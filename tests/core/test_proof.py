@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.script import (
+    BACKEND,
     OTHER_SESSION,
     RESOURCE,
     SESSION,
@@ -22,12 +23,14 @@ from core.script import (
     unpaid,
 )
 from taler_paywall import crockford
+from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.cache import MemoryCache
 from taler_paywall.contract import MERCHANT_CONTRACT, MERCHANT_PAYMENT_OK, public_key, sign_hash
 from taler_paywall.decision import Unavailable
-from taler_paywall.drive import run
+from taler_paywall.drive import perform, run
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.offer import Storefront
-from taler_paywall.operations import Forget, Op, PaymentKey, RecallKey
+from taler_paywall.operations import Forget, Op, Payment, PaymentKey, RecallKey, Remember
 from taler_paywall.proof import Disproved, Proof, Proved, proof_flow, read_proof
 
 Steps = tuple[str, Any]
@@ -55,10 +58,10 @@ def prove(
 ) -> tuple[Proved | Disproved | Unavailable, Script]:
     script = Script(list(steps))
 
-    def perform(op: Op[Any]) -> Any:
+    def answer(op: Op[Any]) -> Any:
         return learnt if isinstance(op, RecallKey) else script(op)
 
-    outcome = run(proof_flow(storefront, order_id, proof, {OTHER_SESSION, SESSION}), perform)
+    outcome = run(proof_flow(storefront, order_id, proof, {OTHER_SESSION, SESSION}), answer)
     assert not script.steps, f"never asked: {script.steps}"
     return outcome, script
 
@@ -220,13 +223,24 @@ def test_a_refunded_purchase(accepted: dict[str, Any], members: dict[str, Any]) 
     steps = [(PROVE, (200, accepted)), (get(ORDER), paid(ORDER, **members)), (f"forget {ORDER.order_id}", None)]
     script = Script(steps)
 
-    def perform(op: Op[Any]) -> Any:
+    def answer(op: Op[Any]) -> Any:
         if isinstance(op, Forget):
             forgotten.append(op.key)
         return KEY if isinstance(op, RecallKey) else script(op)
 
-    assert run(proof_flow(STOREFRONT, ORDER.order_id, PROOF, {SESSION}), perform) == Proved(refunded=True)
+    assert run(proof_flow(STOREFRONT, ORDER.order_id, PROOF, {SESSION}), answer) == Proved(refunded=True)
     assert forgotten == [ORDER.key(RESOURCE.name)]
+
+
+def test_the_key_is_learnt() -> None:
+    """Each payment that is believed tells it, the newest counts; what says nothing forgets nothing."""
+    cache, backend = MemoryCache(), HttpBackend(BACKEND, BACKEND, "")
+    payment = Payment(ORDER.order_id, RESOURCE.name, "KUDOS:0.5")
+    learnt = []
+    for key in (None, OTHER_KEY, KEY, None):
+        perform(Remember(ORDER.key(RESOURCE.name), payment, 60, key), backend, cache)
+        learnt.append(perform(RecallKey(), backend, cache))
+    assert learnt == [None, OTHER_KEY, KEY, KEY]
 
 
 def test_a_confirmation_for_the_staff() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from core.transport_server import OK, PRIVATE, TOKEN, Handler, Server, saying, serving
 from taler_paywall import async_transport, transport
+from taler_paywall.asgi import Message, _unless_gone
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.operations import BackendRequest
@@ -166,3 +167,16 @@ async def test_the_end_of_the_client_is_the_end_of_its_connections() -> None:
             assert server.connections == 1
         async with asyncio.timeout(PATIENCE):
             await asyncio.gather(*server.tasks)
+
+
+async def test_a_server_that_repeats_itself() -> None:
+    """Messages that no server should send are neither waited for without end nor taken for the reader's leaving."""
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def answer() -> str:
+        await asyncio.sleep(0.01)
+        return "answer"
+
+    assert await _unless_gone(receive, answer()) == "answer"
