@@ -19,7 +19,6 @@ from taler_paywall.http import Request, Response
 from taler_paywall.operations import Op
 from taler_paywall.payment import SCOPE_KEY
 from taler_paywall.paywall import Case, Granted, Paywall
-from taler_paywall.polling import MAX_WAIT
 from taler_paywall.reserved import Errand
 from taler_paywall.routes import mount_problem
 from taler_paywall.settings import Options, RuleList
@@ -93,9 +92,9 @@ class PaywallMiddleware:
             case = paywall.begin(request, body)
             if not isinstance(case, Case | Errand):
                 return case
-            if not paywall.is_poll(request):
+            if isinstance(case, Case) or not case.wait:
                 return paywall.finish(case, await self._run(case, TOTAL_TIMEOUT))
-            outcome = await _unless_gone(receive, self._run(case, MAX_WAIT + TOTAL_TIMEOUT))
+            outcome = await _unless_gone(receive, self._run(case, case.wait + TOTAL_TIMEOUT))
             return paywall.finish(case, outcome) if outcome else _GONE
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)

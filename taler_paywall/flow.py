@@ -181,7 +181,8 @@ class _Steps:
         payment = Payment(order.order_id, self.offer.resource.name, str(status.amount))
         terms = status.contract_terms
         settled = max(terms.refund_deadline.seconds, terms.wire_transfer_deadline.seconds) < self.visit.now
-        yield from Remember(key, payment, SETTLED_SECONDS if settled else self.storefront.recheck_after)
+        seconds = SETTLED_SECONDS if settled else self.storefront.recheck_after
+        yield from Remember(key, payment, seconds, terms.merchant_pub)
         return self.grant(order, payment)  # 9
 
     def proved(self, order: Order, earlier: str) -> Step:

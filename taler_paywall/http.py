@@ -174,7 +174,10 @@ def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
     """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
     best = (0.0, 0)
     for media_type in types:
-        ranges = {media_type: _NAMED, media_type.split("/")[0] + "/*": _MAIN_TYPE, "*/*": _ALL}
+        ranges = {media_type: _NAMED}
+        # The others are further names of the first one, which is what is sent.
+        if media_type == types[0]:
+            ranges |= {media_type.split("/")[0] + "/*": _MAIN_TYPE, "*/*": _ALL}
         # For one type the most specific range counts; across types the best quality.
         matched = (0, 0.0)
         for part in accept.split(","):

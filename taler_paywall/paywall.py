@@ -94,7 +94,9 @@ class Paywall:
             partial_refund=settings.partial_refund,
         )
         self._currencies = Currencies()
-        self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, long_polls=long_polls)
+        self._reserved = Reserved(
+            self._storefront, self._cookies, self._pages, self._offers, long_polls=long_polls and settings.max_polls > 0
+        )
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""
@@ -160,14 +162,7 @@ class Paywall:
 
     def is_form(self, request: Request) -> bool:
         """Tell whether the body belongs to the paywall."""
-        return request.method == "POST" and self._is_reserved(request)
-
-    def is_poll(self, request: Request) -> bool:
-        """Tell whether the answer may wait for a payment, so that it matters when the client goes."""
-        return request.method == "GET" and request.app_path == f"{self._prefix}poll-payment"
-
-    def _is_reserved(self, request: Request) -> bool:
-        return request.app_path.startswith(self._prefix) and not request.websocket
+        return request.method == "POST" and request.app_path.startswith(self._prefix) and not request.websocket
 
     def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case:
         now = int(time.time())

@@ -23,7 +23,7 @@ from taler_paywall.offers import Offers
 from taler_paywall.operations import ORDER_ID, Op
 from taler_paywall.own_refund import GivenBack, refund_flow
 from taler_paywall.pages import Pages
-from taler_paywall.polling import Polled, poll_flow
+from taler_paywall.polling import MAX_WAIT, Polled, poll_flow
 from taler_paywall.proof import FORBIDDEN, PARAMETER_MALFORMED, PARAMETER_MISSING, Proof, Proved, proof_flow, read_proof
 from taler_paywall.render import STATIC
 from taler_paywall.session import Cookies, Order
@@ -48,10 +48,12 @@ class Errand:
     Args:
         request: what was asked.
         flow: to be driven; it returns the answer.
+        wait: for how many seconds the backend may be waited for, so that it matters when the client goes.
     """
 
     request: Request
     flow: Answering = field(repr=False)
+    wait: float = 0.0
 
 
 class Reserved:
@@ -139,8 +141,8 @@ class Reserved:
         order = self._cookies.order_by_id(request.headers, order_id, int(time.time()))
         if order is None:
             return self._error(request, 404, ORDER_UNKNOWN, "this browser has no such order")
-        wait = float(timeout or 0) if self._long_polls else 0.0
-        return Errand(request, self._polled(request, order, wait))
+        wait = min(float(timeout or 0), MAX_WAIT) if self._long_polls else 0.0
+        return Errand(request, self._polled(request, order, wait), wait)
 
     def _polled(self, request: Request, order: Order, wait: float) -> Answering:
         outcome = yield from poll_flow(self._storefront, order, wait)

@@ -21,6 +21,10 @@ HEADINGS: Final[dict[str, str]] = {}
 LABELS: Final[dict[tuple[str, str], str]] = {}
 
 _WEBSOCKETS: Final = "Needs a server; in this process `test_asgi_websockets` looks at every message."
+_WAITS: Final = {
+    "wsgi": "Under WSGI nothing waits: the page asks every three seconds.",
+    ASGI_HERE: "Needs a server: there are no connections in this process.",
+}
 _HTTP_1: Final = "Needs HTTP/2 with early hints and trailers; httptools and h11 have none."
 _NO_FILES: Final = "Has neither `http.response.pathsend` nor `wsgi.file_wrapper`."
 #: Why a cell is empty: by test, or module, then by server or protocol. The test comes before the module.
@@ -40,6 +44,11 @@ ABSENT: Final[Mapping[str, Mapping[str, str]]] = {
     "test_files_that_the_server_sends": dict.fromkeys(
         ("uvicorn", "uvicorn h11", "hypercorn", "granian wsgi"), _NO_FILES
     ),
+    "test_a_payment_ends_the_wait": {"wsgi": _WAITS["wsgi"]},
+    "test_an_earlier_purchase_ends_the_wait": {"wsgi": _WAITS["wsgi"]},
+    "test_many_polls": _WAITS,
+    "test_a_poll_with_a_body": _WAITS,
+    "test_nothing_waits": {"asgi": "Under ASGI a poll waits until something happens, as the rows above say."},
     "test_connections_are_kept": {
         **dict.fromkeys(IN_PROCESS, "Needs a server: there are no connections in this process."),
         "gunicorn sync": "Ends every connection after its answer, as its manual says of this worker.",

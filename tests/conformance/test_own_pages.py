@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from reader import Reader
@@ -16,13 +18,15 @@ Called = Callable[[str], list[str]]
 
 
 def test_the_style_sheet(reader: Reader) -> None:
-    """The style sheet is served, to be kept by caches, and HEAD has its headers alone."""
-    style = reader.http.get(f"{OWN}/static/style.css")
+    """The address on the pages changes with the style sheet, so that caches keep it; HEAD has its headers alone."""
+    [address] = re.findall(r'href="(/[^"]+/style\.css[^"]*)"', reader.visit(f"{OWN}/nothing").text)
+    style = reader.http.get(address)
     assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
-    assert style.headers["cache-control"] == "public, max-age=3600"
-    head = reader.http.head(f"{OWN}/static/style.css")
+    assert style.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert address == f"{OWN}/static/style.css?v={sha256(style.content).hexdigest()[:12]}"
+    head = reader.http.head(address)
     assert (head.status_code, head.content) == (200, b"")
-    assert reader.http.post(f"{OWN}/static/style.css").status_code == 405
+    assert reader.http.post(address).status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/", "/unknown", "/static/", "/static/../../x", "/reorder/x"])

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-import socket
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
+from typing import Final
+from urllib.parse import urlsplit
 
-import httpx
+import anyio
+import anyio.to_thread
 import pytest
-from reader import Reader, order_of
-from running import SECRET_KEY, TOKEN, Process, eventually, free_port
+from reader import Reader
+from running import ROOT, SECRET_KEY, TOKEN, Process, free_port
 
-from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.asgi import Message, PaywallMiddleware
+from taler_paywall.settings import Options
+from taler_paywall.testing.client import serving
 from taler_paywall.testing.wallet import TalerWallet
+from taler_paywall.transport import TOTAL_TIMEOUT
 
-from .front import ASGI, ASGI_HERE, WSGI, Front
+from .asgi_drive import Bench, Wire, unreachable
+from .front import ASGI, ASGI_HERE, HERE, WSGI, Front
 from .origin_asgi import origin
 from .rules import RULES
 from .till import Till
+from .waiting import AT_ONCE, OURS, WAIT, Asked, begun, content_of, polls_at, threads_of, until_polls_at
 
-OURS: Final = "/.well-known/taler-paywall/"
 POLLS: Final = 200
-#: Seconds that a poll asks for: more than any test takes if it is woken.
-WAIT: Final = 50
-#: What is answered at once is answered in a small part of that.
-AT_ONCE: Final = 20
+#: How many of them begin together: on a busy machine more would not all be answered in time.
+AT_A_TIME: Final = 20
 MAX_POLLS: Final = 3
+#: Seconds that are longer than what a request has that does not wait.
+LONGER: Final = int(TOTAL_TIMEOUT) + 1
 
+under_asgi = pytest.mark.parametrize("front", ASGI, indirect=True)
 under_asgi_servers = pytest.mark.parametrize("front", [name for name in ASGI if name != ASGI_HERE], indirect=True)
 under_wsgi = pytest.mark.parametrize("front", WSGI, indirect=True)
 
@@ -42,50 +45,6 @@ def few_polls() -> PaywallMiddleware:
     return PaywallMiddleware(origin, RULES, max_polls=MAX_POLLS)
 
 
-@dataclass(frozen=True)
-class Asked:
-    """One reader who was asked to pay.
-
-    Args:
-        status_url: where the reader was sent.
-    """
-
-    reader: Reader
-    status_url: str
-
-    @classmethod
-    def of(cls, reader: Reader, name: str) -> Asked:
-        return cls(reader, reader.visit(f"/paid/{name}").headers["location"])
-
-    @property
-    def order_id(self) -> str:
-        return order_of(self.status_url)
-
-    @property
-    def session_id(self) -> str:
-        return parse_qs(urlsplit(self.status_url).query)["session_id"][0]
-
-    def poll(self, timeout: int = 0) -> httpx.Response:
-        query = {"order_id": self.order_id, "timeout": str(timeout)}
-        return self.reader.http.get(f"{OURS}poll-payment", params=query, timeout=WAIT + 20)
-
-    def prove(self, order_id: str, body: dict[str, Any], **headers: str) -> httpx.Response:
-        own = {"Origin": self.reader.base_url}
-        return self.reader.http.post(f"{OURS}orders/{order_id}/paid", json=body, headers=own | headers)
-
-    def wait_outside(self, stack: ExitStack, count: int = 1, *headers: str) -> list[socket.socket]:
-        """Open so many connections with a poll each, and read none."""
-        url = urlsplit(self.reader.base_url)
-        cookies = "; ".join(f"{name}={value}" for name, value in self.reader.cookies().items())
-        target = f"{OURS}poll-payment?order_id={self.order_id}&timeout={WAIT}"
-        head = "\r\n".join((f"GET {target} HTTP/1.1", f"Host: {url.netloc}", f"Cookie: {cookies}", *headers))
-        opened = []
-        for _ in range(count):
-            opened.append(stack.enter_context(socket.create_connection((url.hostname, url.port), 30)))
-            opened[-1].sendall(f"{head}\r\n\r\n".encode())
-        return opened
-
-
 @pytest.fixture
 def asked(reader: Reader, name: str) -> Asked:
     """Ask a reader to pay."""
@@ -93,43 +52,9 @@ def asked(reader: Reader, name: str) -> Asked:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[ThreadPoolExecutor]:
-    """Have something done while the test goes on."""
-    with ThreadPoolExecutor(1) as threads:
-        yield threads
-
-
-def waiting(till: Till) -> int:
-    """Return how many long polls wait at the backend."""
-    count: int = httpx.get(f"{till._control}/", trust_env=False, timeout=20).json()["waiting"]
-    return count
-
-
-def begun(till: Till, asked: Asked, elsewhere: ThreadPoolExecutor) -> Future[httpx.Response]:
-    """Poll until something happens, and return when the backend waits for it."""
-    answer = elsewhere.submit(asked.poll, WAIT)
-    eventually(lambda: waiting(till) == 1, "the poll waits at the backend")
-    return answer
-
-
-def all_of(connection: socket.socket) -> bytes:
-    """Return an answer with its body, which comes at once with the head or after it."""
-    answer = connection.recv(10_000)
-    return answer if answer.endswith(b"}") else answer + connection.recv(10_000)
-
-
-def threads_of(pid: int) -> int:
-    """Return how many threads a process and all its descendants have."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # ended since it was listed
-    family = {pid}
-    while more := {child for child, parent in parents.items() if parent in family} - family:
-        family |= more
-    return sum(len(list(Path(f"/proc/{member}/task").iterdir())) for member in family)
+def other(readers: Callable[[], Reader], name: str) -> Asked:
+    """Ask another reader to pay for the same."""
+    return Asked.of(readers(), name)
 
 
 def test_what_a_poll_tells(asked: Asked, readers: Callable[[], Reader], purse: TalerWallet, sandbox: Till) -> None:
@@ -150,12 +75,11 @@ def test_what_a_poll_tells(asked: Asked, readers: Callable[[], Reader], purse: T
     assert asked.poll().json() == {"paid": True, "refunded": True, "refund_amount": "KUDOS:0.5"}
 
 
-def test_a_proof(asked: Asked, name: str, readers: Callable[[], Reader], purse: TalerWallet, sandbox: Till) -> None:
+def test_a_proof(asked: Asked, name: str, other: Asked, purse: TalerWallet, sandbox: Till) -> None:
     """The merchant's signature moves a purchase to another browser, which then reads it; nothing else does."""
     purse.pay(asked.status_url)
     assert asked.reader.visit(f"/paid/{name}").status_code == 200
     bought = next(purchase for purchase in purse.purchases if purchase.order_id == asked.order_id)
-    other = Asked.of(readers(), name)
     proof = {"sig": bought.signature, "h_contract": bought.h_contract, "session_id": other.session_id}
 
     for order_id, changed, headers, status, code in (
@@ -177,36 +101,27 @@ def test_a_proof(asked: Asked, name: str, readers: Callable[[], Reader], purse: 
     assert len(sandbox.orders_for(name)) == 2
 
 
-@under_asgi_servers
+@under_asgi
 @pytest.mark.parametrize("claimed", [False, True], ids=["unclaimed", "claimed"])
-def test_a_payment_ends_the_wait(
-    asked: Asked, purse: TalerWallet, sandbox: Till, elsewhere: ThreadPoolExecutor, *, claimed: bool
-) -> None:
+def test_a_payment_ends_the_wait(asked: Asked, purse: TalerWallet, sandbox: Till, *, claimed: bool) -> None:
     """A poll that waits is answered when the order is paid, whether a wallet had claimed it before or not."""
     if claimed:
         purse.claim(asked.status_url)
-    answer = begun(sandbox, asked, elsewhere)
-    assert not answer.done()
-    purse.pay(asked.status_url)
+    with begun(sandbox, asked) as answer:
+        purse.pay(asked.status_url)
     assert answer.result(AT_ONCE).json() == {"paid": True, "refunded": False}
 
 
-@under_asgi_servers
+@under_asgi
 def test_an_earlier_purchase_ends_the_wait(
-    asked: Asked,
-    name: str,
-    readers: Callable[[], Reader],
-    purse: TalerWallet,
-    sandbox: Till,
-    elsewhere: ThreadPoolExecutor,
+    asked: Asked, name: str, other: Asked, purse: TalerWallet, sandbox: Till
 ) -> None:
     """A poll that waits is answered when the wallet proves what it bought in another browser; then the page opens."""
     purse.pay(asked.status_url)
     assert asked.reader.visit(f"/paid/{name}").status_code == 200
-    other = Asked.of(readers(), name)
 
-    answer = begun(sandbox, other, elsewhere)
-    purse.pay(other.status_url)
+    with begun(sandbox, other) as answer:
+        purse.pay(other.status_url)
     told = answer.result(AT_ONCE).json()
     assert (told["paid"], told["already_paid_order_id"]) == (False, asked.order_id)
     assert other.reader.visit(f"/paid/{name}").status_code == 200
@@ -219,30 +134,52 @@ def test_many_polls(front: Front, asked: Asked, purse: TalerWallet, sandbox: Til
     with front.reader() as other, ExitStack() as stack:
         assert asked.poll().status_code == 200
         before = threads_of(front.process.popen.pid)
-        asked.wait_outside(stack, POLLS)
-        eventually(lambda: waiting(sandbox) == POLLS, "all polls wait at the backend")
+        for count in range(AT_A_TIME, POLLS + 1, AT_A_TIME):
+            asked.wait_outside(stack, AT_A_TIME)
+            until_polls_at(sandbox, count)
         assert threads_of(front.process.popen.pid) <= before + 1
 
         purse.pay(other.visit(f"/paid/{front.name.replace(' ', '-')}-meanwhile").headers["location"])
-        assert waiting(sandbox) == POLLS
+        assert polls_at(sandbox) == POLLS
         log = front.log
-    eventually(lambda: waiting(sandbox) == 0, "nobody is waited for")
+    until_polls_at(sandbox, 0)
     assert asked.poll().status_code == 200
     assert not [line for line in front.log.removeprefix(log).splitlines() if "rror" in line or "Traceback" in line]
 
 
 @under_asgi_servers
 def test_a_poll_with_a_body(asked: Asked, purse: TalerWallet, sandbox: Till) -> None:
-    """A body that a GET should not have does not end the wait, however it comes."""
+    """A body that a GET should not have does not end the wait, however it comes, and hides nobody who goes."""
     with ExitStack() as stack:
         [whole] = asked.wait_outside(stack, 1, "Content-Length: 5")
-        [chunked] = asked.wait_outside(stack, 1, "Transfer-Encoding: chunked")
-        for connection, body in ((whole, b"hello"), (chunked, b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n")):
+        chunked, gone = asked.wait_outside(stack, 2, "Transfer-Encoding: chunked")
+        chunks = b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"
+        for connection, body in ((whole, b"hello"), (chunked, chunks), (gone, chunks)):
             for byte in body:
                 connection.sendall(bytes([byte]))
-        eventually(lambda: waiting(sandbox) == 2, "both wait at the backend")
+        until_polls_at(sandbox, 3)
+        gone.close()
+        until_polls_at(sandbox, 2)
         purse.pay(asked.status_url)
-        assert [b'"paid":true' in all_of(connection) for connection in (whole, chunked)] == [True, True]
+        assert [content_of(connection)["paid"] for connection in (whole, chunked)] == [True, True]
+
+
+def test_who_has_gone_is_sent_nothing(sandbox: Till, name: str) -> None:
+    """When the server tells that the reader has gone, the wait ends without a word."""
+    options: Options = {"backend": sandbox.url, "token": TOKEN, "secret_key": SECRET_KEY, "public_url": HERE}
+    with serving(PaywallMiddleware(origin, RULES, **options)) as transport, Reader(HERE, transport) as reader:
+        asked = Asked.of(reader, name)
+        bench = Bench(options, reader.cookies())
+    query = f"order_id={asked.order_id}&timeout={WAIT}".encode()
+    wire = Wire.of()
+
+    async def receive() -> Message:
+        await anyio.to_thread.run_sync(until_polls_at, sandbox, 1)
+        return {"type": "http.disconnect"}
+
+    bench.call(bench.around(unreachable), bench.scope(f"{OURS}poll-payment", query_string=query), receive, wire.send)
+    assert wire.sent == []
+    until_polls_at(sandbox, 0)
 
 
 @under_wsgi
@@ -254,11 +191,12 @@ def test_nothing_waits(front: Front, asked: Asked) -> None:
 
 
 def test_more_polls_than_are_allowed(sandbox: Till, purse: TalerWallet, tmp_path: Path) -> None:
-    """The next poll is told to come back, at once; a poll that ends makes room, and nothing else is held up."""
+    """The next poll is told to come back, at once; one that ends makes room for one that waits to its end."""
     port = free_port()
     site = Process(
         tmp_path,
         *("uvicorn", "--factory", "tests.conformance.test_polls:few_polls", "--host", "127.0.0.1", "--port", str(port)),
+        PYTHONPATH=str(ROOT / "tests"),
         TALER_PAYWALL_BACKEND=sandbox.url,
         TALER_PAYWALL_TOKEN=TOKEN,
         TALER_PAYWALL_SECRET_KEY=SECRET_KEY,
@@ -269,7 +207,7 @@ def test_more_polls_than_are_allowed(sandbox: Till, purse: TalerWallet, tmp_path
         site.wait_for(f"http://127.0.0.1:{port}/")
         asked = Asked.of(stack.enter_context(Reader(f"http://127.0.0.1:{port}")), "few")
         opened = asked.wait_outside(stack, MAX_POLLS)
-        eventually(lambda: waiting(sandbox) == MAX_POLLS, "as many as are allowed wait")
+        until_polls_at(sandbox, MAX_POLLS)
 
         refused = asked.poll(WAIT)
         assert (refused.status_code, refused.headers["content-type"]) == (429, "application/json")
@@ -277,7 +215,10 @@ def test_more_polls_than_are_allowed(sandbox: Till, purse: TalerWallet, tmp_path
         assert asked.poll().status_code == 200, "this one does not wait"
 
         opened[0].close()
-        eventually(lambda: waiting(sandbox) == MAX_POLLS - 1, "its place is free")
+        until_polls_at(sandbox, MAX_POLLS - 1)
+        started = time.monotonic()
+        assert asked.poll(LONGER).json()["paid"] is False
+        assert time.monotonic() - started >= LONGER
         purse.pay(asked.status_url)
-        assert b"200 OK" in opened[1].recv(1000)
+        assert content_of(opened[1])["paid"] is True
         assert asked.poll(WAIT).json() == {"paid": True, "refunded": False}

@@ -109,7 +109,7 @@ def test_what_is_remembered_is_recalled() -> None:
     run(payment_flow(STOREFRONT, visit(order(), order(1)), OFFER), perform)
     keys = [PaymentKey(one.order_id, OFFER.resource.name, one.session_id) for one in (order(), order(1))]
     assert asked[0] == Recall(tuple(keys))
-    assert asked[2] == Remember(keys[0], PAYMENT, STOREFRONT.recheck_after)
+    assert asked[2] == Remember(keys[0], PAYMENT, STOREFRONT.recheck_after, contract(order())["merchant_pub"])
 
 
 def test_what_was_refunded_is_forgotten() -> None:

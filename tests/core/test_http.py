@@ -179,6 +179,7 @@ def test_what_a_navigation_is(headers: tuple[Header, ...], navigation: bool) -> 
         (b"text/*, application/json", "json"),
         (b"text/plain;q=0.5, text/html;q=0.6", "html"),
         (b"application/json", "json"),
+        (b"application/*", "json"),
         (b"application/xhtml+xml;q=0, application/*", "json"),
         (b"application/problem+json, text/html;q=0.9", "json"),
         (b"TEXT/HTML ; Q=0.9 , application/json ; level=1 ; q=0.8", "html"),
