@@ -16,7 +16,6 @@ from taler_paywall.transport import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
     MAX_IDLE,
-    MAX_POLLS,
     MAX_REQUESTS,
     TOTAL_TIMEOUT,
     Incoming,
@@ -71,7 +70,7 @@ class AsyncHttpBackend:
         max_polls: how many requests may wait at once in one event loop, beside the ordinary ones.
     """
 
-    def __init__(self, base_url: str, public_url: str, token: Token, max_polls: int = MAX_POLLS) -> None:
+    def __init__(self, base_url: str, public_url: str, token: Token, max_polls: int = MAX_REQUESTS) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
         self._tls = base_url.startswith("https:")

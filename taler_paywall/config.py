@@ -21,6 +21,8 @@ from taler_paywall.templating import environment, problems_of_templates
 from taler_paywall.texts import Languages
 
 DEFAULT_SANDBOX_PORT = 9966
+#: Each takes two sockets, and many systems let a process open 1024 files.
+DEFAULT_MAX_POLLS = 400
 MIN_KEY_BYTES = 32
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -86,7 +88,7 @@ class _Resolver:
             enabled=enabled,
             strict=bool(self.options.get("strict")),
             look=self.look(rules),
-            max_polls=int(self.number("max_polls", 1000, least=0)),
+            max_polls=int(self.number("max_polls", DEFAULT_MAX_POLLS, least=0)),
         )
         if self.problems and enabled:
             raise ConfigError(self.problems)

@@ -76,7 +76,7 @@ class BackendRejected(BackendError):
 _HINTS = {
     308: "the address of the instance has moved; use the one without /instances/default",
     401: "the access token is not accepted (option token)",
-    403: "the access token lacks a permission (scope order-simple suffices)",
+    403: "the access token lacks a permission (scope order-simple suffices; order-mgmt where readers may give back)",
     2000: "there is no such instance (option backend)",
     2500: "the instance has no bank account",
     2514: "the instance does not accept this currency (price of the rule)",

@@ -35,13 +35,7 @@ def page_of_form(request: Request, body: bytes | None, public_url: str) -> Reque
 
 def page_of_query(request: Request) -> Request | Refused:
     """Return the request for the page that the query of one of our own addresses names."""
-    return _request_for(request, parameter(request, "page"), "GET")
-
-
-def parameter(request: Request, name: str) -> str:
-    """Return a parameter of the query; empty if there is none, or several."""
-    values = parse_qs(request.query.decode("latin-1")).get(name, [])
-    return values[0] if len(values) == 1 else ""
+    return _request_for(request, request.parameter("page"), "GET")
 
 
 def is_own(request: Request, public_url: str) -> bool:

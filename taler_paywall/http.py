@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
 from taler_paywall.path import without_root
 
@@ -66,6 +66,11 @@ class Request:
     def header(self, name: bytes) -> bytes:
         """Return a header's value, several of them joined as RFC 9110 and RFC 9113 have it, empty if there is none."""
         return (b"; " if name == b"cookie" else b", ").join([value for key, value in self.headers if key == name])
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the query; empty if there is none, or several."""
+        values = parse_qs(self.query.decode("latin-1")).get(name, [])
+        return values[0] if len(values) == 1 else ""
 
     @property
     def app_path(self) -> str:

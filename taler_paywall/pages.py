@@ -132,7 +132,10 @@ class Pages:
 
     def static(self, request: Request, name: str) -> Response:
         """Return the style sheet or the script; their addresses change with what is in them."""
-        headers = ((b"content-type", STATIC[name]), (b"cache-control", b"public, max-age=31536000, immutable"))
+        # While a new release is rolled out, a worker of the old one is asked for what it does not have.
+        current = request.parameter("v") == self._renderer.version(name)
+        kept = b"public, max-age=31536000, immutable" if current else b"no-cache"
+        headers = ((b"content-type", STATIC[name]), (b"cache-control", kept))
         return self.finished(request, Response(200, headers, self._renderer.static[name]))
 
     def json(self, request: Request, status: int, members: dict[str, Any]) -> Response:
@@ -143,13 +146,14 @@ class Pages:
 
     def finished(self, request: Request, response: Response) -> Response:
         """Add what every answer of ours carries."""
-        cached = any(name == b"cache-control" for name, _ in response.headers)
+        alike = any(name == b"cache-control" for name, _ in response.headers)
+        vary = ([] if alike else [_VARY]) + ([b"Origin"] if self._settings.cors_origins else [])
         headers = [
             *response.headers,
             # RFC 9110, section 8.6: none with 204.
             *([] if response.status == HTTPStatus.NO_CONTENT else [(b"content-length", b"%d" % len(response.body))]),
-            *([] if cached else [(b"cache-control", b"no-store")]),
-            (b"vary", _VARY + (b", Origin" if self._settings.cors_origins else b"")),
+            *([] if alike else [(b"cache-control", b"no-store")]),
+            *([(b"vary", b", ".join(vary))] if vary else []),
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
             *([PLAY_MONEY] if self._settings.sandbox_port is not None else []),
@@ -172,12 +176,14 @@ class Pages:
         currency: CurrencySpecification | None,
     ) -> Facts:
         facts = facts_of(decision, self._renderer.page_url(request, offer), texts.gettext)
+        if offer is not None:
+            facts = replace(facts, summary=offer.summary)
         if facts.status != HTTPStatus.PAYMENT_REQUIRED or offer is None:
             return facts
         if request.method in UNSAFE_METHODS:
             facts = replace(facts, detail=f"{facts.detail} {texts.gettext(BODY_LOST)}")
         amount = decision.amount if isinstance(decision, PaymentRequired) else offer.amount
-        facts = replace(facts, summary=offer.summary, amount=str(amount), price=texts.price(amount, currency))
+        facts = replace(facts, amount=str(amount), price=texts.price(amount, currency))
         if isinstance(decision, Refunded):
             return replace(facts, order_status_url=decision.collect_url)
         if isinstance(decision, PaymentRequired) and decision.order:

@@ -71,6 +71,10 @@ class Renderer:
         made = environment(self._look.templates)
         return {name: made.get_template(name).render(look=self._look).encode() for name in STATIC}
 
+    def version(self, name: str) -> str:
+        """Return what tells one content of a static file from another."""
+        return sha256(self.static[name]).hexdigest()[:12]
+
     def poll_url(self, order_id: str) -> str:
         """Return the address that tells when an order is paid."""
         return f"{self._public_url}{self._prefix}/poll-payment?order_id={quote_segment(order_id)}"
@@ -169,8 +173,7 @@ class Renderer:
             return _render(environment(None), "page.html" if template.endswith(".html") else template, common | context)
 
     def _static_url(self, name: str) -> str:
-        version = sha256(self.static[name]).hexdigest()[:12]
-        return f"{self._root}{self._prefix}/static/{name}?v={version}"
+        return f"{self._root}{self._prefix}/static/{name}?v={self.version(name)}"
 
 
 def _render(templates: Environment, template: str, context: dict[str, Any]) -> str:

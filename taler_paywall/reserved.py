@@ -15,7 +15,7 @@ from typing import Any
 from taler_paywall.budget import Budget
 from taler_paywall.decision import CookiesNeeded, RefundQuestion, Refused, Unavailable
 from taler_paywall.errors import BackendBusy
-from taler_paywall.forms import is_own, page_of_form, page_of_query, parameter
+from taler_paywall.forms import is_own, page_of_form, page_of_query
 from taler_paywall.http import Request, Response
 from taler_paywall.merchant import ORDER_UNKNOWN
 from taler_paywall.offer import Offer, Storefront
@@ -112,6 +112,8 @@ class Reserved:
             return self._continue(request, asked, offer)
         if name == "reorder":
             return asked, offer
+        if asks and not offer.rule.refundable:
+            return self.refuse(asked, Refused(403, "not-refundable"))
         if asks:
             return self._pages.respond(asked, RefundQuestion(), offer)
         return Errand(request, self._refund(asked, offer))
@@ -128,12 +130,12 @@ class Reserved:
 
     def _continue(self, request: Request, asked: Request, offer: Offer) -> Response:
         """Lead on who keeps cookies; who does not is told so once, and not made one order after another."""
-        if self._cookies.order_by_id(request.headers, parameter(request, "order_id"), int(time.time())):
+        if self._cookies.order_by_id(request.headers, request.parameter("order_id"), int(time.time())):
             return self._pages.redirect(303, self._storefront.public_url + asked.target, request)
         return self._pages.respond(asked, CookiesNeeded(), offer)
 
     def _poll(self, request: Request) -> Errand | Response:
-        order_id, timeout = parameter(request, "order_id"), parameter(request, "timeout")
+        order_id, timeout = request.parameter("order_id"), request.parameter("timeout")
         if b"order_id=" not in request.query:
             return self._error(request, 400, PARAMETER_MISSING, "order_id is missing")
         if not _ORDER_ID(order_id) or not _TIMEOUT(timeout):

@@ -25,8 +25,6 @@ MAX_ANSWER = 1 << 20
 #: Requests at once. Waiting for a place costs nothing; waiting in the HTTP client's own queue would cost every waiter
 #: a look at all others.
 MAX_REQUESTS = 100
-#: Requests at once that the backend may hold back, beside those.
-MAX_POLLS = 1000
 #: Connections that are kept, and for how many seconds.
 MAX_IDLE = 20
 IDLE_SECONDS = 30.0

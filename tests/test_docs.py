@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import runpy
 import shlex
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_type_hints
+from typing import Literal, get_type_hints
 
 import click
 import pytest
@@ -19,12 +20,13 @@ import pytest
 from taler_paywall.sandbox.commands import sandbox
 from taler_paywall.sandbox.faults.faults import STRIKES
 from taler_paywall.settings import Options
+from taler_paywall.testing.client import OpenClient
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet
 
 ROOT = Path(__file__).parents[1]
 #: How a block begins that is a file of an example.
-FILE = re.compile(r"(?:#!.+\n)?# file: (.+)\n")
+FILE = re.compile(r"(?:#!.+\n)?\{?# file: (.+?)(?: #\})?\n")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 
@@ -48,6 +50,7 @@ def write_files(document: str, language: str, directory: Path) -> list[Path]:
     for block, code in blocks(language):
         if block.startswith(f"{document}-") and (found := FILE.match(code)):
             files.append(directory / found[1])
+            files[-1].parent.mkdir(exist_ok=True)
             # What is shown in parts is added up.
             with files[-1].open("a") as file:
                 file.write(code)
@@ -105,6 +108,50 @@ def test_the_example_of_a_script_tests_no_stranger(script: Path) -> None:
         with pytest.raises(BlockingIOError):
             stranger.accept()
     assert (done.returncode != 0, "address already in use" in done.stderr) == (True, True), done.stdout + done.stderr
+
+
+def test_the_templates_of_the_example_are_shown(
+    tmp_path: Path, taler_sandbox: TalerSandbox, paywalled_client: OpenClient
+) -> None:
+    """The bookshop in docs/payment-page.md looks as its templates say, shows a sample, and sells the rest."""
+    [bookshop] = write_files("payment-page.md", "python", tmp_path)
+    assert write_files("payment-page.md", "jinja", tmp_path)
+    reader = paywalled_client(runpy.run_path(str(bookshop))["create_app"](**taler_sandbox.options))
+    page = reader.get("/books/bees")
+    assert page.status_code == 200
+    for shown in ("<p>The first page of Bees on the roof …</p>", '<a href="/contact">', 'href="/static/icon.svg"'):
+        assert page.text.count(shown) == 1, shown
+    [style] = re.findall(r'"stylesheet" href="(.+?)"', page.text)
+    assert all(rule in reader.get(style).text for rule in ("--accent", "Georgia"))
+    assert reader.buy("/books/bees").text == "All of bees"
+    assert reader.get("/books/nothing").text == "All of nothing", "what has no price is the site's own affair"
+
+
+@pytest.mark.parametrize(("policy", "status"), [("keep", 200), ("revoke", 402)])
+def test_the_example_of_refunds(
+    policy: Literal["keep", "revoke"],
+    status: int,
+    tmp_path: Path,
+    taler_sandbox: TalerSandbox,
+    paywalled_client: OpenClient,
+) -> None:
+    """Who has bought a course of docs/refunds.md keeps it after a partial refund or not, and may give it back."""
+    [courses] = write_files("refunds.md", "python", tmp_path)
+    create_app = runpy.run_path(str(courses))["create_app"]
+    options = {**taler_sandbox.options, "partial_refund": policy, "recheck_after": 0}
+    reader = paywalled_client(create_app(**options))
+    [way_back] = re.findall(r'href="(.+?)"', reader.buy("/courses/knitting").text)
+
+    taler_sandbox.refund(taler_sandbox.orders()[0]["order_id"], "KUDOS:5")
+    assert reader.get("/courses/knitting").status_code == status
+    if policy == "revoke":
+        assert reader.buy("/courses/knitting").status_code == 200
+    assert "Give it back?" in reader.get(way_back).text
+    given = reader.post(
+        way_back.partition("?")[0], data={"page": "/courses/knitting"}, headers={"Sec-Fetch-Site": "same-origin"}
+    )
+    assert reader.get(given.headers["location"]).status_code == 402
+    assert "Collect the refund" in reader.get("/courses/knitting").text
 
 
 @pytest.fixture

@@ -61,8 +61,9 @@ async def article_picture(request: Request) -> Response:
 
 
 async def archive_index(request: Request) -> Response:
-    """List the years of the archive."""
-    return templates.TemplateResponse(request, "archive.html")
+    """List the years of the archive; who has just paid for it may still give it back."""
+    paid = request.scope.get("taler_paywall") is not None
+    return templates.TemplateResponse(request, "archive.html", {"paid": paid})
 
 
 async def archive_year(request: Request) -> Response:
@@ -88,6 +89,11 @@ async def about(request: Request) -> Response:
     return templates.TemplateResponse(request, "about.html")
 
 
+async def icon(_: Request) -> Response:
+    """Send the paper's icon where browsers look for it if a page names none: the paywall's pages."""
+    return FileResponse(HERE / "static" / "icon.svg")
+
+
 async def not_found(request: Request, _: Exception) -> Response:
     """Answer for a page that does not exist."""
     return templates.TemplateResponse(request, "not_found.html", status_code=404)
@@ -102,6 +108,7 @@ site = Starlette(
         Route("/archive/{year}", archive_year),
         Route("/api/v1/headlines", headlines),
         Route("/about", about),
+        Route("/favicon.ico", icon),
         Mount("/static", StaticFiles(directory=HERE / "static")),
     ],
     exception_handlers={404: not_found},

@@ -7,6 +7,7 @@
   // Loading counts, too: no quick circles.
   let asked = 0;
   let failures = 0;
+  let crowded = false;
   let request;
   let timer;
 
@@ -33,8 +34,10 @@
     askIn(35000);
     try {
       const options = { headers: { Accept: "application/json" }, signal: mine.signal };
-      const answer = await fetch(poll + "&timeout=20", options);
+      // Hidden tabs keep no connection: a browser has few of them for one site.
+      const answer = await fetch(poll + "&timeout=" + (document.hidden || crowded ? 0 : 20), options);
       if (answer.status === 404) return leave(detour);
+      crowded = answer.status === 429;
       if (!answer.ok) throw answer;
       const said = await answer.json();
       if (said.paid || said.already_paid_order_id) {
@@ -43,7 +46,7 @@
       }
       failures = 0;
       say(waiting);
-      askIn(0);
+      askIn(document.hidden ? 10000 : 0);
     } catch (failure) {
       if (mine === request) recover(failure);
     }

@@ -18,7 +18,7 @@ Called = Callable[[str], list[str]]
 
 
 def test_the_style_sheet(reader: Reader) -> None:
-    """The address on the pages changes with the style sheet, so that caches keep it; HEAD has its headers alone."""
+    """The style sheet is served, to be kept by caches, and HEAD has its headers alone."""
     [address] = re.findall(r'href="(/[^"]+/style\.css[^"]*)"', reader.visit(f"{OWN}/nothing").text)
     style = reader.http.get(address)
     assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")

@@ -34,10 +34,12 @@ from core.script import (
 )
 from taler_paywall import evidence, flow
 from taler_paywall.amount import Amount
+from taler_paywall.answers import Paid
 from taler_paywall.decision import Decision, Grant, Refunded, Unavailable
 from taler_paywall.drive import run
-from taler_paywall.errors import BackendUnreachable
+from taler_paywall.errors import BackendNonsense, BackendUnreachable
 from taler_paywall.flow import payment_flow
+from taler_paywall.merchant import get_order
 from taler_paywall.offer import EXTRA
 from taler_paywall.operations import BackendResponse, Call, Op
 
@@ -391,3 +393,43 @@ def test_no_grant_without_evidence_and_no_endless_asking(the_visit: Any, data: s
     assert sum(isinstance(op, Call) and op.request.method == "POST" for op in ops) <= 2
     if not (the_visit.request.may_order(frozenset()) or the_visit.buy_again):
         assert not any(isinstance(op, Call) and op.request.method == "POST" for op in ops)
+
+
+@pytest.mark.parametrize(
+    ("policy", "changes", "verdict"),
+    [
+        ("revoke", {"refund_amount": "KUDOS:0.1", "refunded": True}, "refunded"),
+        ("keep", {"refund_amount": "KUDOS:0.1", "refunded": True}, "stands"),
+        ("keep", {"refund_amount": "KUDOS:0.1", "refund_pending": True}, "stands"),
+        ("keep", {"refund_amount": "KUDOS:0.49999999", "refunded": True}, "stands"),
+        ("keep", {"refund_amount": "KUDOS:0.5", "refunded": True}, "refunded"),
+        ("keep", {"refund_amount": "KUDOS:0.5", "refund_pending": True}, "refunded"),
+        ("keep", {"refund_amount": "KUDOS:0.50000001", "refunded": True}, "refunded"),
+        # A backend that does not say how much: then all of it.
+        ("keep", {"refunded": True}, "refunded"),
+        ("keep", {"refund_amount": "0", "refund_pending": True}, "refunded"),
+        ("keep", {"refund_amount": "KUDOS:0"}, "stands"),
+        ("keep", {"refund_amount": "0"}, "stands"),
+        ("revoke", {"refund_amount": "0"}, "stands"),
+    ],
+)
+def test_what_a_refund_of_a_part_does(policy: Any, changes: dict[str, Any], verdict: str) -> None:
+    """It takes the purchase back, or leaves it, as the site has it; the whole price back always takes it back."""
+    which = order()
+    steps = [get_order(which.order_id, which.session_id).parse(answer_of(paid(which, **changes)))]
+    assert isinstance(steps[0], Paid)
+    assert evidence.judge(replace(STOREFRONT, partial_refund=policy), OFFER, which, steps[0]) == verdict
+
+
+@pytest.mark.parametrize("amount", ["EUR:0.1", "KUDOS", "", "1"])
+def test_a_refund_of_nonsense_is_no_policy(amount: str) -> None:
+    """What cannot be compared with the price is nonsense, whatever the site does with parts."""
+    which = order()
+    status = get_order(which.order_id, which.session_id).parse(answer_of(paid(which, refund_amount=amount)))
+    assert isinstance(status, Paid)
+    with pytest.raises(BackendNonsense):
+        evidence.judge(replace(STOREFRONT, partial_refund="keep"), OFFER, which, status)
+
+
+def answer_of(answer: tuple[int, Any]) -> BackendResponse:
+    return BackendResponse(answer[0], "application/json", json.dumps(answer[1]).encode())

@@ -754,3 +754,55 @@ def test_a_refunded_tab_among_others() -> None:
         *((get(tab), unpaid(tab)) for tab in many[1:3]),
     )
     assert decision == Refunded(many[0], "")
+
+
+READ = order(state="paid")
+
+
+def test_a_purchase_that_moved_to_another_browser() -> None:
+    """Step 6: what was read here and is claimed now, is paid elsewhere; the order that follows says so."""
+    decision, _ = decide(
+        visit(READ),
+        ("recall", None),
+        (get(READ), claimed(READ)),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (decision.order.order_id, decision.order.state) == (SECOND.order_id, "moved")
+
+
+@pytest.mark.parametrize("state", ["", "moved"])
+def test_a_claimed_order_that_was_never_read_has_not_moved(state: str) -> None:
+    """Another wallet holds it; only an order that already follows a moved one passes it on."""
+    mine = order(state=state)
+    decision, _ = decide(
+        visit(mine),
+        ("recall", None),
+        (get(mine), claimed(mine)),
+        (POST, created(SECOND)),
+        (get(SECOND), unpaid(SECOND)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.state == state
+
+
+@pytest.mark.parametrize(("anew", "state"), [(False, "moved"), (True, "")])
+def test_how_long_a_purchase_has_moved(anew: bool, state: str) -> None:  # noqa: FBT001 - a table
+    """Through expired orders it stays so; what is bought anew after a refund is a purchase of its own."""
+    mine = order(1, state="moved")
+    gone = paid(mine, **REFUNDED) if anew else unpaid(mine, pay_deadline={"t_s": NOW - 1})
+    forgotten = [(f"forget {mine.order_id}", None)] if anew else []
+    decision, _ = decide(
+        visit(mine, buy_again=anew),
+        ("recall", None),
+        (get(mine), gone),
+        *forgotten,
+        (POST, created(THIRD)),
+        (get(THIRD), unpaid(THIRD)),
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert (decision.order.order_id, decision.order.state) == (THIRD.order_id, state)

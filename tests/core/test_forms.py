@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from taler_paywall.decision import Refused
-from taler_paywall.forms import page_of_form
+from taler_paywall.forms import page_of_form, page_of_query
 from taler_paywall.http import Header, Request
 
 SITE = "https://news.example"
@@ -106,3 +106,21 @@ def test_a_form_that_names_no_page(form: Any) -> None:
 def test_a_form_that_cannot_be_read(headers: tuple[Header, ...], body: bytes) -> None:
     """No bytes are an error of ours."""
     assert named(body, *headers) == Refused(400, "malformed-form")
+
+
+def queried(query: bytes) -> Request:
+    return Request("GET", "/own", b"/own", "/shop", query, ())
+
+
+def test_the_page_that_a_query_names() -> None:
+    """It is asked for with GET, whatever asks, where it stands in the site and not below the mount."""
+    page = page_of_query(queried(b"page=/a%2520b%3Fid%3D1&method=DELETE"))
+    assert page == Request("GET", "/a b", b"/a%20b", "", b"id=1", ())
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"page=", b"page=a", b"page=//evil.example", b"page=/%0D%0Aa", b"page=/%C2%BD", b"page=/a&page=/a"]
+)
+def test_a_query_that_names_no_page(query: bytes) -> None:
+    """A page is one path of this site in ASCII."""
+    assert page_of_query(queried(query)) == Refused(400, "malformed-form")

@@ -309,3 +309,93 @@ def test_what_an_application_says_is_kept() -> None:
     kept = granted_headers(headers, [b"c=3", b"d=4"])
     assert kept[:3] == headers
     assert kept[-2:] == [(b"set-cookie", b"c=3"), (b"set-cookie", b"d=4")]
+
+
+@pytest.mark.parametrize(
+    ("headers", "script"),
+    [
+        (SCRIPT, True),
+        (NAVIGATION, False),
+        ((NAVIGATION[0], (b"sec-fetch-dest", b"empty")), False),
+        (((b"sec-fetch-mode", b"no-cors"), (b"sec-fetch-dest", b"empty")), True),
+        (((b"sec-fetch-mode", b"no-cors"), (b"sec-fetch-dest", b"image")), False),
+        (((b"hx-request", b"true"),), True),
+        (((b"hx-request", b"false"),), False),
+        (((b"x-requested-with", b"XMLHttpRequest"),), True),
+        (((b"x-requested-with", b"com.android.browser"),), False),
+        ((), False),
+    ],
+)
+def test_what_a_script_is(headers: tuple[Header, ...], script: bool) -> None:  # noqa: FBT001
+    """It gets JSON where a page would be; web views of Android name their app in a header of libraries."""
+    asked = request(*headers, (b"accept", b"text/html, */*;q=0.1"))
+    assert (asked.is_script, asked.preferred_representation) == (script, "json" if script else "html")
+
+
+@pytest.mark.parametrize(
+    ("accept", "preferred"),
+    [
+        (b"text/html, application/json;q=0.1", "json"),
+        (b"text/plain, application/json;q=0.1", "text"),
+        (b"application/rss+xml", "rss"),
+        (b"application/atom+xml", "atom"),
+        (b"*/*", "json"),
+        (b"", "json"),
+    ],
+)
+def test_what_a_script_prefers(accept: bytes, preferred: str) -> None:
+    """A script may ask for any form but a page; at equal weight it gets JSON."""
+    assert request(*SCRIPT, (b"accept", accept)).preferred_representation == preferred
+
+
+@pytest.mark.parametrize(
+    ("accept", "takes"),
+    [(b"*/*", True), (b"text/*;q=0.1", True), (b"application/xhtml+xml", True), (b"image/*", False), (b"", False)],
+)
+def test_who_takes_a_page(accept: bytes, takes: bool) -> None:  # noqa: FBT001 - a table
+    """Robots take whatever comes; what no page can be they do not take."""
+    assert request((b"accept", accept)).accepts_html is takes
+
+
+@pytest.mark.parametrize(
+    ("agent", "robot"),
+    [
+        (b"Mozilla/5.0 (compatible; Googlebot/2.1; +http://x)", True),
+        (b"yacybot (/global)", True),
+        (b"Some Bot", True),
+        (b"Mozilla/5.0 (Linux; Android 9; CUBOT X19) Chrome/86", False),
+        (b"Mozilla/5.0 (Linux; Android 9; CUBOT_P20 Build/1)", False),
+        (b"Mozilla/5.0 (Linux; Android 9; Robot Phone)", False),
+        (b"Robotics/1", False),
+        (b"WhatsApp/2.23", True),
+        (b"Mozilla/5.0 (iPhone) WhatsApp/2.23", False),
+        (b"Pinterest/0.2", True),
+        (b"Mozilla/5.0 (iPhone) [Pinterest/iOS]", False),
+        (b"Google-InspectionTool/1.0", True),
+        (b"Google-HTTP-Java-Client/1.43", False),
+        (b"Tiny Tiny RSS/24", True),
+        (b"Carssharing/1", False),
+        (b"", False),
+    ],
+)
+def test_who_is_a_robot(agent: bytes, robot: bool) -> None:  # noqa: FBT001 - a table
+    """Whoever names itself so; phones and apps whose names merely sound like it are people's."""
+    assert request((b"user-agent", agent)).is_robot is robot
+
+
+@pytest.mark.parametrize(
+    ("query", "value"),
+    [
+        (b"page=%2Fa%3Fb%3Dc", "/a?b=c"),
+        (b"x=1&page=/a&y=2", "/a"),
+        (b"page=/a&page=/b", ""),
+        (b"page=", ""),
+        (b"page", ""),
+        (b"PAGE=/a", ""),
+        (b"", ""),
+        (b"page=%FF\xff", "\ufffdÿ"),
+    ],
+)
+def test_a_parameter_of_a_query(query: bytes, value: str) -> None:
+    """It is named once, or it is none."""
+    assert request(query=query).parameter("page") == value

@@ -13,10 +13,11 @@ import pytest
 from taler_paywall import Request, Rule
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.config import resolve
-from taler_paywall.decision import PaymentRequired, Unavailable
+from taler_paywall.decision import Grant, PaymentRequired, Unavailable
 from taler_paywall.http import Response
-from taler_paywall.operations import Call, Payment
+from taler_paywall.operations import Call, Payment, SessionId
 from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.session import Order
 from taler_paywall.settings import Options, Settings
 
 SITE = "https://news.example"
@@ -324,3 +325,130 @@ def test_cookies_that_come_in_several_headers() -> None:
     headers = [(b"cookie", b"a=1"), (b"accept", b"x"), (b"cookie", b"b=2"), (b"accept", b"y")]
     request = Request("GET", "/", None, "", b"", headers)
     assert (request.header(b"cookie"), request.header(b"accept")) == (b"a=1; b=2", b"x, y")
+
+
+def order_of(case: Case, **changes: Any) -> Order:
+    """Return an order for what a case is about."""
+    resource = case.offer.resource
+    fields: dict[str, Any] = {
+        "session_id": SessionId("SESSION"),
+        "order_id": "ORDER",
+        "resource": resource.tag,
+        "attempt": 0,
+        "again": 0,
+        "price": "KUDOS:0.5",
+        "page": "",
+        "pay_deadline": 0,
+        "issued": case.visit.now,
+    }
+    return Order(**fields | changes)
+
+
+def opened(site: Paywall, cookie: str = "", **headers: str) -> Case:
+    """Return the case of a navigation, or of what other headers say."""
+    given = headers or {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    case = site.begin(ask(**given, **({"cookie": cookie} if cookie else {})))
+    assert isinstance(case, Case)
+    return case
+
+
+def cookies_of(answer: Granted | Response) -> list[str]:
+    """Return the cookies that an answer sets, name and value."""
+    if isinstance(answer, Granted):
+        return [cookie.decode().partition(";")[0] for cookie in answer.cookies]
+    return [value.decode().partition(";")[0] for name, value in answer.headers if name == b"set-cookie"]
+
+
+def granted(case: Case, order: Order, page: str = "") -> Grant:
+    """Return the decision that the order opens what the case is about."""
+    return Grant(Payment(order.order_id, case.offer.resource.name, "KUDOS:0.5"), order, page)
+
+
+def cookie_for(site: Paywall, **changes: Any) -> str:
+    """Return the cookie of an order, as the answer that makes it sets it."""
+    case = opened(site)
+    decision = PaymentRequired(case.offer.amount, order_of(case, **changes), f"{BACKEND}orders/ORDER")
+    [_, cookie] = cookies_of(site.finish(case, decision))
+    return cookie
+
+
+def test_what_was_read_is_marked_once() -> None:
+    """The first page that is read marks its order in the cookie; later ones, and a picture, set none."""
+    site = paywall()
+    case = opened(site, cookie_for(site))
+    [marked] = cookies_of(site.finish(case, granted(case, case.visit.orders[0])))
+    again = opened(site, marked)
+    assert again.visit.orders[0].state == "paid"
+    assert cookies_of(site.finish(again, granted(again, again.visit.orders[0]))) == []
+    picture = opened(site, cookie_for(site), sec_fetch_mode="no-cors", sec_fetch_dest="image")
+    assert cookies_of(site.finish(picture, granted(picture, picture.visit.orders[0]))) == []
+
+
+def test_the_page_is_used_up_where_the_reader_is_brought_to_it() -> None:
+    """The redirect to it sets the cookie without it, so that it happens once."""
+    site = paywall()
+    case = opened(site, cookie_for(site, page="/articles/one?a=b"))
+    answer = site.finish(case, granted(case, case.visit.orders[0], "/articles/one?a=b"))
+    assert isinstance(answer, Response)
+    assert (answer.status, header(answer, "location")) == (303, f"{SITE}/articles/one?a=b")
+    [cookie] = cookies_of(answer)
+    assert opened(site, cookie).visit.orders[0] == order_of(case, state="paid", issued=case.visit.now)
+
+
+def test_a_found_order_is_stored() -> None:
+    """What a wallet proved is another order than the cookie's: its own cookie is set, and marked as read."""
+    site = paywall()
+    case = opened(site, cookie_for(site))
+    [cookie] = cookies_of(site.finish(case, granted(case, order_of(case, order_id="EARLIER", price=""))))
+    [order] = opened(site, cookie).visit.orders
+    assert (order.order_id, order.state) == ("EARLIER", "paid")
+
+
+def test_who_has_moved_is_told_on_a_page_of_ours() -> None:
+    """Not by a redirect, whatever the rule says: the backend's page could not say it."""
+    site = paywall()
+    for state, status in (("", 302), ("paid", 302), ("moved", 402)):
+        case = opened(site)
+        decision = PaymentRequired(case.offer.amount, order_of(case, state=state), f"{BACKEND}orders/ORDER")
+        answer = site.finish(case, decision)
+        assert isinstance(answer, Response)
+        assert answer.status == status
+
+
+@pytest.mark.parametrize(("unpaid", "method"), [("page", "GET"), ("page", "POST"), ("redirect", "GET")])
+def test_where_buying_leads(unpaid: str, method: str) -> None:
+    """To our own page, which waits; to the backend's where that is shown, and for what must be sent again."""
+    site = paywall(unpaid=unpaid)
+    case = site.begin(ask("POST", REORDER, **FORM), f"page=/articles/one&method={method}".encode())
+    assert isinstance(case, Case)
+    decision = PaymentRequired(case.offer.amount, order_of(case), f"{BACKEND}orders/ORDER")
+    answer = site.finish(case, decision)
+    assert isinstance(answer, Response)
+    own = (unpaid, method) == ("page", "GET")
+    assert (answer.status, header(answer, "location")) == (
+        *(303, f"{SITE}/articles/one" if own else f"{BACKEND}orders/ORDER"),
+    )
+    assert len(cookies_of(answer)) == 2
+
+
+def test_buying_what_is_paid_leads_to_it() -> None:
+    """Who presses "buy" for what is paid already is brought to the page."""
+    site = paywall()
+    case = site.begin(ask("POST", REORDER, **FORM), b"page=/articles/one?a=b")
+    assert isinstance(case, Case)
+    answer = site.finish(case, granted(case, order_of(case)))
+    assert isinstance(answer, Response)
+    assert (answer.status, header(answer, "location")) == (303, f"{SITE}/articles/one?a=b")
+
+
+def test_a_half_of_its_life_renews_a_cookie() -> None:
+    """A navigation that is granted then renews session and order; what only loads a picture leaves the session."""
+    site = paywall(cookie_max_age=1000)
+    case = opened(site)
+    old = order_of(case, issued=case.visit.now - 501, state="paid")
+    session, stale = cookies_of(site.finish(case, PaymentRequired(case.offer.amount, old, f"{BACKEND}orders/ORDER")))
+    # The cookie that was just made is new; only the order in it is old.
+    visited = opened(site, f"{session}; {stale}")
+    assert len(cookies_of(site.finish(visited, granted(visited, old)))) == 2
+    picture = opened(site, f"{session}; {stale}", sec_fetch_mode="no-cors", sec_fetch_dest="image")
+    assert len(cookies_of(site.finish(picture, granted(picture, old)))) == 1

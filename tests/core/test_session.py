@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from itsdangerous.encoding import base64_encode
 from msgspec.structs import replace
 
 from taler_paywall import session
@@ -598,3 +600,55 @@ def test_no_purpose_shares_its_key_with_another() -> None:
     assert len(set(derived)) == 4
     assert OLD not in derived
     assert session.MAX_ORDERS == 12
+
+
+def test_one_order_of_a_browser_by_its_id() -> None:
+    """Whatever it is for; of other browsers, other keys and old times there is none."""
+    jar = cookies()
+    first, second = order(ONE, order_id="FIRST"), order(TWO, order_id="SECOND", session_id="OTHER")
+    headers = sent(jar.session_cookie(SECRET, NOW), *stored(jar, first, second))
+
+    assert [jar.order_by_id(headers, name, NOW) for name in ("FIRST", "SECOND")] == [first, second]
+    assert [jar.order_by_id(headers, name, NOW) for name in ("THIRD", "first", "")] == [None] * 3
+    assert jar.order_by_id(headers, "FIRST", NOW + MAX_AGE + 1) is None
+    assert cookies(OTHER).order_by_id(headers, "FIRST", NOW) is None
+    assert jar.order_by_id([], "FIRST", NOW) is None
+
+
+def test_the_sessions_of_a_browser() -> None:
+    """Its session cookie's as the backend knows it, and those of all its orders; never the secret itself."""
+    jar, own = cookies(), Keys([OLD], SITE).session_id(SECRET)
+    orders = stored(jar, order(ONE, session_id="SESSION1"), order(TWO, session_id="SESSION2"))
+
+    assert jar.session_ids(sent(jar.session_cookie(SECRET, NOW), *orders), NOW) == {own, "SESSION1", "SESSION2"}
+    assert jar.session_ids(sent(*orders), NOW) == {"SESSION1", "SESSION2"}
+    assert jar.session_ids(sent(jar.session_cookie(SECRET, NOW)), NOW) == {own}
+    assert jar.session_ids(sent(*stored(cookies(OTHER), order())), NOW) == set()
+    assert jar.session_ids([], NOW) == set()
+
+
+def test_no_browser_has_orders_without_end() -> None:
+    """More orders than were ever given to one browser are not looked at."""
+    jar = cookies()
+    many = stored(jar, *(order(f"{n:016x}", order_id=f"ORDER{n}") for n in range(session.MAX_LOOKED_AT + 1)))
+
+    assert jar.order_by_id(sent(*many), f"ORDER{session.MAX_LOOKED_AT - 1}", NOW)
+    assert jar.order_by_id(sent(*many), f"ORDER{session.MAX_LOOKED_AT}", NOW) is None
+
+
+@pytest.mark.parametrize("state", ["", "paid", "moved"])
+def test_the_state_of_an_order_is_kept(state: str) -> None:
+    """Whether it was read here, or follows one that was, comes back as it was."""
+    jar = cookies()
+
+    assert jar.orders(sent(*stored(jar, order(state=state))), ONE, NOW) == (order(state=state),)
+
+
+def test_cookies_without_a_state_are_read() -> None:
+    """Those of the version before say nothing of it; any other word is none of ours."""
+    jar, signer = cookies(), Keys([OLD], SITE).order
+    [name, _] = split(stored(jar, order())[0])
+    fields = [str(each) if isinstance(each, SessionId) else each for each in msgspec.structs.astuple(order())]
+    for changed, found in ((fields[:-1], (order(),)), ([*fields[:-1], "read"], ())):
+        value = signer.sign(base64_encode(json.dumps(changed)))
+        assert jar.orders([(b"cookie", b"%s=%s" % (name, value))], ONE, NOW) == found

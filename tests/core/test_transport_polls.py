@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.transport_server import OK, PRIVATE, TOKEN, Handler, Server, saying, serving
-from taler_paywall import async_transport, transport
+from taler_paywall import async_transport
 from taler_paywall.asgi import Message, _unless_gone
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.errors import BackendBusy, BackendUnreachable
@@ -151,11 +151,6 @@ async def test_a_poll_has_its_wait_and_the_time_of_a_request() -> None:
             with pytest.raises(BackendUnreachable):
                 await backend.send(request, started + deadline if deadline else None)
             assert 0.8 * seconds < time.monotonic() - started < SLACK * seconds
-
-
-async def test_the_limits() -> None:
-    """A thousand polls, unless the site says otherwise."""
-    assert transport.MAX_POLLS == 1000
 
 
 async def test_the_end_of_the_client_is_the_end_of_its_connections() -> None:

@@ -53,7 +53,7 @@ wsgi.PaywallMiddleware(site, {"/a": 0.5})  # type: ignore[dict-item] # "str": "f
 wsgi.PaywallMiddleware(site, [("/a", "KUDOS:1")])  # type: ignore[list-item] # expected "Rule"
 wsgi.PaywallMiddleware(site, {}, secretkey="x")  # type: ignore[call-arg] # did you mean "secret_key"?
 wsgi.PaywallMiddleware(site, {}, public_url=80)  # type: ignore[arg-type] # "int"; expected "str | None"
-wsgi.PaywallMiddleware(site, {}, unpaid="forbid")  # type: ignore[arg-type] # expected "Literal['redirect']"
+wsgi.PaywallMiddleware(site, {}, unpaid="forbid")  # type: ignore[arg-type] # expected "Literal['redirect', 'page']"
 wsgi.PaywallMiddleware(site, {}, exempt=is_staff)  # type: ignore[arg-type] # expected "Callable[[Request], bool] | None"
 wsgi.PaywallMiddleware(asgi_site, {})  # type: ignore[arg-type] # expected "Callable[[dict[str, Any], StartResponse]
 

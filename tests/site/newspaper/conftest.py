@@ -5,15 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
 from reader import Reader
 from running import Process, Sandbox, Site, StartSite, Wallet
 from servers import Protocol
+from tab import ARGUMENTS, CHROMIUM, Tab
 
 from .handy import HandyWallet
 from .sites import BARE, NEWSPAPER, QUICK, SITES
+
+OpenTab = Callable[..., Tab]
 
 
 @pytest.fixture(scope="session", params=SITES)
@@ -88,3 +92,39 @@ def wallets(tmp_path: Path) -> Callable[[], Wallet]:
     """Make further wallets."""
     numbers = itertools.count()
     return lambda: HandyWallet(tmp_path, tmp_path / f"wallet-{next(numbers)}.sqlite")
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Run playwright; it ends with the module because no other event loop can run beside it."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    """Run the system's Chromium."""
+    with playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS) as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_tab(chromium: Browser) -> Iterator[OpenTab]:
+    """Open tabs, each in a browser of its own unless told otherwise; in the end, count their redirects."""
+    opened: list[Tab] = []
+
+    def open_one(**options: Any) -> Tab:
+        opened.append(Tab(chromium.new_context(**options)))
+        return opened[-1]
+
+    yield open_one
+    for tab in opened:
+        tab.context.close()
+    for tab in opened:
+        assert tab.redirects_in_a_row <= 2, tab.documents
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab) -> Tab:
+    """Open a tab of a browser that has never been here."""
+    return open_tab()

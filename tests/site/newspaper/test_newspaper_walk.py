@@ -249,7 +249,7 @@ def test_odd_addresses_open_nothing(path: str, newspaper: Site) -> None:
 def test_the_archive_is_sold_as_one(reader: Reader, wallet: Wallet) -> None:
     """A section that is sold as one opens with all that is below it, and nothing else."""
     asked = reader.visit("/archive/2024")
-    wallet.pay(asked.headers["location"])
+    wallet.pay(asked.headers["taler"])
     arrived = reader.come_back("/archive")
     assert urlsplit(arrived.headers["location"]).path == "/archive/2024"
     assert reader.visit("/archive/2024").status_code == 200

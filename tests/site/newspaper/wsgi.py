@@ -31,7 +31,13 @@ def bare() -> WSGIApplication:
 
 def newspaper() -> PaywallMiddleware:
     """Return what `examples.newspaper.site` has for ASGI."""
-    return PaywallMiddleware(bare(), RULES)
+    return PaywallMiddleware(
+        bare(),
+        RULES,
+        site_name="The Ledger",
+        logo="/static/icon.svg",
+        colours={"accent": "#8c2f1d", "dark_accent": "#e58f73"},
+    )
 
 
 def quick() -> PaywallMiddleware:

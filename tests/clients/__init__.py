@@ -1,0 +1,1 @@
+"""Every kind of client: who makes an order, and what each gets."""
