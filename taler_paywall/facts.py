@@ -5,6 +5,7 @@ The texts are English here, marked with ``_``, and translated when they are said
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -42,6 +43,7 @@ class Facts:
         order_status_url: of the open order, or where a refund is collected.
         poll_url: tells when the open order is paid.
         expires: when the offer ends, in seconds since 1970, 0 if nobody knows.
+        reason: why a request is refused, stable; empty otherwise.
     """
 
     status: int
@@ -58,6 +60,16 @@ class Facts:
     order_status_url: str = field(default="", repr=False)
     poll_url: str = ""
     expires: int = 0
+    reason: str = ""
+
+
+# What ends a line, and what no XML may hold.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]+")
+
+
+def one_line(text: str) -> str:
+    """Return a text of the site's as every form of answers can hold it: in one line, without control characters."""
+    return _UNFIT.sub(" ", text).strip()
 
 
 class _Text(NamedTuple):
@@ -74,6 +86,7 @@ def _(message: str) -> str:
     return message
 
 
+PAY_BY = _("To be paid by")
 BODY_LOST = _("What you sent was not kept; please send it again after paying.")
 
 _UNPAID = _("This has to be paid for before it opens.")
@@ -178,6 +191,7 @@ def facts_of(decision: Decision, page: str, gettext: Callable[[str], str]) -> Fa
         gettext(text.detail),
         buy=gettext(text.buy) if text.buy else "",
         link=link,
+        reason=decision.reason if isinstance(decision, Refused) else "",
     )
 
 

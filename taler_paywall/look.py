@@ -63,7 +63,7 @@ def look_of(site_name: Any, logo: Any, colours: Any, templates: Any) -> tuple[Lo
     if logo and not (isinstance(logo, str) and re.match(r"/(?!/)[!-~]*\Z", logo)):
         problems.append("logo is the path of a picture of this site, such as /static/logo.svg: nothing else is loaded")
     directory = Path(templates) if isinstance(templates, str | Path) else None
-    if templates is not None and not (directory and directory.is_dir()):
+    if templates is not None and not (templates and directory and directory.is_dir()):
         problems.append(f"templates: {str(templates)!r} is no directory")
     if not isinstance(colours, Mapping | None):
         problems.append('colours is a mapping such as {"accent": "#0042b3"}')

@@ -12,7 +12,7 @@ import msgspec
 
 from taler_paywall.answers import CurrencySpecification
 from taler_paywall.decision import Decision, PaymentRequired, Refunded, Refused
-from taler_paywall.facts import BODY_LOST, Facts, facts_of
+from taler_paywall.facts import BODY_LOST, Facts, facts_of, one_line
 from taler_paywall.http import UNSAFE_METHODS, Header, Request, Response
 from taler_paywall.offer import Offer
 from taler_paywall.render import STATIC, Reader, Renderer
@@ -20,9 +20,12 @@ from taler_paywall.resource import Rule
 from taler_paywall.settings import Settings
 from taler_paywall.texts import Languages, Texts
 
-RETRY_AFTER = 5
 PLAY_MONEY: Header = (b"taler-paywall-sandbox", b"play money")
 
+# Of the year 9999.
+_LAST_SECOND = 253_402_300_799
+# In seconds, by status.
+_RETRY_AFTER = {429: b"60", 503: b"5"}
 # Names of methods and headers, and what stands between them (RFC 9110, section 5.6.2).
 _TOKENS = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z, \t-]*").fullmatch
 _VARY = b"Accept, Accept-Language, Cookie, Sec-Fetch-Mode, Sec-Fetch-Dest, HX-Request, X-Requested-With"
@@ -90,15 +93,15 @@ class Pages:
         elif kind == "json":
             body = self._renderer.problem(facts)
         elif kind == "text":
-            body = self._renderer.text(facts)
+            body = self._renderer.text(facts, texts)
         else:
             body = self._renderer.feed(kind, reader, facts, offer)
         if facts.taler_pay_uri:
             headers.append((b"taler", facts.taler_pay_uri.encode()))
         if offer and request.method == "GET" and request.header(b"hx-request") == b"true":
             headers.append((b"hx-redirect", self._page_for_htmx(request, offer).encode()))
-        if status in {HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS}:
-            headers.append((b"retry-after", b"%d" % RETRY_AFTER))
+        if status in _RETRY_AFTER:
+            headers.append((b"retry-after", _RETRY_AFTER[status]))
         return self.finished(request, Response(status, tuple(headers), body))
 
     def are_shown_for(self, rule: Rule) -> bool:
@@ -140,7 +143,8 @@ class Pages:
 
     def json(self, request: Request, status: int, members: dict[str, Any]) -> Response:
         """Answer a program that speaks the merchant API."""
-        retry = ((b"retry-after", b"%d" % RETRY_AFTER),) if status in {429, 503} else ()
+        # A poll that is refused may be asked again sooner than a form.
+        retry = ((b"retry-after", _RETRY_AFTER[503]),) if status in _RETRY_AFTER else ()
         headers = ((b"content-type", b"application/json"), *retry)
         return self.finished(request, Response(status, headers, msgspec.json.encode(members) + b"\n"))
 
@@ -177,7 +181,7 @@ class Pages:
     ) -> Facts:
         facts = facts_of(decision, self._renderer.page_url(request, offer), texts.gettext)
         if offer is not None:
-            facts = replace(facts, summary=offer.summary)
+            facts = replace(facts, summary=one_line(offer.summary))
         if facts.status != HTTPStatus.PAYMENT_REQUIRED or offer is None:
             return facts
         if request.method in UNSAFE_METHODS:
@@ -193,7 +197,8 @@ class Pages:
                 taler_pay_uri=decision.taler_pay_uri,
                 order_status_url=decision.order_status_url,
                 poll_url=self._renderer.poll_url(decision.order.order_id),
-                expires=decision.order.pay_deadline,
+                # After the last year that can be written, an offer has no end.
+                expires=decision.order.pay_deadline if decision.order.pay_deadline < _LAST_SECOND else 0,
             )
         return facts
 

@@ -15,7 +15,7 @@ from jinja2 import Environment
 from markupsafe import Markup, escape
 
 from taler_paywall import qr
-from taler_paywall.facts import Facts
+from taler_paywall.facts import PAY_BY, Facts
 from taler_paywall.http import UNSAFE_METHODS, Request, quote_segment
 from taler_paywall.offer import Offer
 from taler_paywall.settings import Settings
@@ -97,7 +97,8 @@ class Renderer:
         request = reader.request
         left = facts.expires - reader.now
         page_url = self.page_url(request, offer)
-        here = quote_segment(request.target)
+        # Nothing goes to the address of a POST by itself.
+        here = quote_segment(page_url.removeprefix(self._root))
         continue_url = f"{self._root}{self._prefix}/continue?order_id={quote_segment(facts.order_id)}&page={here}"
         template = offer.rule.teaser if offer and isinstance(offer.rule.teaser, str) else "teaser.html"
         context = {
@@ -129,15 +130,15 @@ class Renderer:
             "status": facts.status,
             "detail": facts.detail,
         }
-        names = ("summary", "amount", "price", "order_id", "taler_pay_uri", "order_status_url", "poll_url")
+        names = ("reason", "summary", "amount", "price", "order_id", "taler_pay_uri", "order_status_url", "poll_url")
         members |= {name: value for name in names if (value := getattr(facts, name))}
         if facts.expires:
             members["pay_deadline"] = {"t_s": facts.expires}
         return json.dumps(members, ensure_ascii=False, indent=1).encode() + b"\n"
 
-    def text(self, facts: Facts) -> bytes:
+    def text(self, facts: Facts, texts: Texts) -> bytes:
         """Return a few lines."""
-        return ("\n".join([facts.title, *_lines(facts)]) + "\n").encode()
+        return ("\n".join([facts.title, *_lines(facts, texts)]) + "\n").encode()
 
     def feed(self, kind: str, reader: Reader, facts: Facts, offer: Offer | None) -> bytes:
         """Return a feed of one entry (RSS 2.0, or Atom: RFC 4287), so that feed readers show what is the matter.
@@ -149,7 +150,7 @@ class Renderer:
             offer: what is sold, None where nothing is.
         """
         url = offer.fulfillment_url if offer else self._public_url + reader.request.target
-        context = {"said": facts, "lines": _lines(facts), "url": url, "updated": _iso(reader.now)}
+        context = {"said": facts, "lines": _lines(facts, reader.texts), "url": url, "updated": _iso(reader.now)}
         return self._page(f"{kind}.xml", reader, context).encode()
 
     def _page(self, template: str, reader: Reader, context: dict[str, Any]) -> str:
@@ -192,10 +193,10 @@ def _translating(texts: Texts) -> dict[str, Any]:
     return {"_": gettext, "gettext": gettext, "ngettext": ngettext}
 
 
-def _lines(facts: Facts) -> list[str]:
+def _lines(facts: Facts, texts: Texts) -> list[str]:
     """Return what is said below the title."""
     offer = f"{facts.summary}: {facts.price or facts.amount} ({facts.amount})" if facts.summary else ""
-    until = _iso(facts.expires) if facts.expires else ""
+    until = f"{texts.gettext(PAY_BY)} {_iso(facts.expires)}" if facts.expires else ""
     return [line for line in (facts.detail, offer, facts.taler_pay_uri, facts.order_status_url, until) if line]
 
 

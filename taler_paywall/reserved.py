@@ -9,7 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from taler_paywall.budget import Budget
@@ -90,7 +90,8 @@ class Reserved:
         if methods is None:
             return self.refuse(request, Refused(404, "unknown-path"))
         if request.method not in methods or request.websocket:
-            return self.refuse(request, Refused(405, "method"))
+            refused = self.refuse(request, Refused(405, "method"))
+            return replace(refused, headers=(*refused.headers, (b"allow", ", ".join(sorted(methods)).encode())))
         if request.method == "POST" and not self._may_send(request):
             return self.refuse(request, Refused(429, "too-often"))
         if file:
@@ -106,10 +107,11 @@ class Reserved:
         asks = request.method == "GET"
         asked = page_of_query(request) if asks else page_of_form(request, body, self._storefront.public_url)
         offer = asked if isinstance(asked, Refused) else self._offers.find(asked)
+        if name == "continue" and isinstance(asked, Request):
+            # A rule's own page, for POST for example, need not be for sale.
+            return self._continue(request, asked, offer if isinstance(offer, Offer) else None)
         if isinstance(asked, Refused) or not isinstance(offer, Offer):
             return self.refuse(request, offer if isinstance(offer, Refused) else Refused(404, "not-for-sale"))
-        if name == "continue":
-            return self._continue(request, asked, offer)
         if name == "reorder":
             return asked, offer
         if asks and not offer.rule.refundable:
@@ -128,7 +130,7 @@ class Reserved:
         sessions = self._cookies.session_ids(request.headers, int(time.time()))
         return not sessions or self._budget.take(min(sessions), time.monotonic())
 
-    def _continue(self, request: Request, asked: Request, offer: Offer) -> Response:
+    def _continue(self, request: Request, asked: Request, offer: Offer | None) -> Response:
         """Lead on who keeps cookies; who does not is told so once, and not made one order after another."""
         if self._cookies.order_by_id(request.headers, request.parameter("order_id"), int(time.time())):
             return self._pages.redirect(303, self._storefront.public_url + asked.target, request)

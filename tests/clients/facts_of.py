@@ -103,7 +103,7 @@ def _of_lines(lines: list[str]) -> Said:
     read = _OFFER(offer)
     assert read
     order_id = urlsplit(status).path.rpartition("/")[2]
-    expires = int(datetime.fromisoformat(until).timestamp())
+    expires = int(datetime.fromisoformat(until.rpartition(" ")[2]).timestamp())
     return Said(title, detail, read["summary"], read["amount"], read["price"], order_id, pay, status, expires)
 
 

@@ -53,7 +53,7 @@ def test_the_deadline_in_the_other_forms(seconds: int) -> None:
     problem = json.loads(respond(expiring(seconds), accept="application/json").body)
     assert problem.get("pay_deadline") == ({"t_s": NOW + HOUR} if seconds else None)
     lines = respond(expiring(seconds), accept="text/plain").body.decode().splitlines()
-    assert lines[-1] == ("2026-11-18T12:06:40Z" if seconds else STATUS_URL)
+    assert lines[-1] == ("To be paid by 2026-11-18T12:06:40Z" if seconds else STATUS_URL)
 
 
 @pytest.mark.parametrize("keeps", [True, False])
@@ -87,7 +87,7 @@ def test_a_template_that_breaks(name: str, template: str, tmp_path: Path, caplog
     assert (record.exc_info is not None, name in record.getMessage()) == (True, True)
 
 
-def test_a_template_of_ours_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_of_ours_that_breaks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """There is nothing to take its place: the request fails, and the adapter answers 503."""
     monkeypatch.setattr("taler_paywall.qr.svg", lambda *_: object.__getattribute__(0, "nothing"))
     with pytest.raises(AttributeError):
@@ -95,6 +95,7 @@ def test_a_template_of_ours_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("taler_paywall.render._render", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         respond(Unavailable("x", ""))
+    assert "a template of the site" not in caplog.text
 
 
 def test_a_site_changes_a_block(tmp_path: Path) -> None:

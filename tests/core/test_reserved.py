@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
@@ -14,7 +15,7 @@ from taler_paywall.decision import PaymentRequired
 from taler_paywall.drive import run
 from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.http import Request, Response
-from taler_paywall.operations import Call
+from taler_paywall.operations import BackendResponse, Call
 from taler_paywall.paywall import Case, Granted, Paywall
 from taler_paywall.reserved import MAX_FORMS, Errand
 
@@ -124,11 +125,18 @@ def test_who_may_wait(long_polls: bool) -> None:  # noqa: FBT001 - a parameter
 
     def perform(op: Any) -> Any:
         asked.append(op)
-        raise BackendBusy("enough")
+        if len(asked) == 2:
+            raise BackendBusy("enough")
+        status = {
+            "order_status": "unpaid",
+            "taler_pay_uri": "taler://pay/backend.example/ORDER/SESSION?c=T",
+            "order_status_url": f"{BACKEND}orders/ORDER",
+        }
+        return op.parse(BackendResponse(200, "application/json", json.dumps(status).encode()))
 
     found = answered(paywall.finish(errand, run(errand.flow, perform)))
-    assert (found.status, header(found, "retry-after")) == (429, "5")
-    assert [op.request.wait for op in asked] == [0.0]
+    assert (found.status, [op.request.wait for op in asked]) == ((429, [0.0, 20.0]) if long_polls else (200, [0.0]))
+    assert header(found, "retry-after") == ("5" if long_polls else None)
 
 
 @pytest.mark.parametrize(("page", "accept"), [("/articles/one", "text/html"), ("/returnable/a", "application/json")])
