@@ -173,6 +173,9 @@ _REFUSALS = {
     "method": _("This address does not take that method."),
 }
 
+# The reader came from a page that is there.
+_ABOUT_REFUNDS = dict.fromkeys(("not-refundable", "nothing-to-refund", "refund-too-late"), _("Go on"))
+
 
 def facts_of(decision: Decision, page: str, gettext: Callable[[str], str]) -> Facts:
     """Say what a decision means.
@@ -215,6 +218,6 @@ def _said(decision: Decision, page: str) -> tuple[_Text, str]:
         case Unavailable():
             return _UNKNOWN, page
         case Refused(status=status, reason=reason):
-            return _Text(status, "refused", _REFUSED, _REFUSALS[reason]), ""
+            return _Text(status, "refused", _REFUSED, _REFUSALS[reason], go_on=_ABOUT_REFUNDS.get(reason, "")), page
         case Grant():
             raise TypeError("a grant is not explained")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from taler_paywall.answers import CurrencySpecification
-from taler_paywall.decision import Decision, PaymentRequired, Refunded, Refused
+from taler_paywall.decision import CookiesNeeded, Decision, PaymentRequired, Refunded, Refused
 from taler_paywall.facts import BODY_LOST, Facts, facts_of, one_line
 from taler_paywall.http import UNSAFE_METHODS, Header, Request, Response
 from taler_paywall.offer import Offer
@@ -182,7 +182,7 @@ class Pages:
         facts = facts_of(decision, self._renderer.page_url(request, offer), texts.gettext)
         if offer is not None:
             facts = replace(facts, summary=one_line(offer.summary))
-        if facts.status != HTTPStatus.PAYMENT_REQUIRED or offer is None:
+        if offer is None or facts.status != HTTPStatus.PAYMENT_REQUIRED or isinstance(decision, CookiesNeeded):
             return facts
         if request.method in UNSAFE_METHODS:
             facts = replace(facts, detail=f"{facts.detail} {texts.gettext(BODY_LOST)}")

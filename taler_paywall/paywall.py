@@ -176,7 +176,7 @@ class Paywall:
     def _decide(self, visit: Visit, offer: Offer) -> Flow:
         """Run the payment flow; where a price is going to be shown, learn how it is written."""
         decision = yield from payment_flow(self._storefront, visit, offer)
-        if isinstance(decision, PaymentRequired) and not self._pages.redirected(visit.request, decision, offer):
+        if not isinstance(decision, Grant | Unavailable) and not self._pages.redirected(visit.request, decision, offer):
             yield from self._currencies.learn(offer.amount.currency, visit.now)
         return decision
 

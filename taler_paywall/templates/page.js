@@ -4,6 +4,7 @@
   const clock = document.querySelector("time");
   const copy = document.querySelector("[data-copy]");
   const waiting = status && status.textContent;
+  const place = location.hash;
   // Loading counts, too: no quick circles.
   let asked = 0;
   let failures = 0;
@@ -17,7 +18,9 @@
 
   const leave = (url) => {
     clearTimeout(timer);
-    location.replace(url);
+    // An address that differs by its place alone would not be loaded.
+    history.replaceState(null, "", "?");
+    location.replace(url + place);
   };
 
   const askIn = (pause) => {
@@ -71,7 +74,8 @@
 
   if (status) {
     ask();
-    addEventListener("visibilitychange", () => document.hidden || ask());
+    // Hiding ends the request that waits, too.
+    addEventListener("visibilitychange", ask);
     addEventListener("pageshow", (event) => event.persisted && ask());
     addEventListener("online", ask);
     // With a clock that is ahead: no circles either.
@@ -83,11 +87,11 @@
     const told = document.querySelector("output");
     copy.hidden = false;
     copy.addEventListener("click", async () => {
-      field.select();
       try {
         await navigator.clipboard.writeText(field.value);
         told.textContent = told.dataset.copied;
       } catch {
+        field.select();
         told.textContent = told.dataset.selected;
       }
     });
