@@ -191,7 +191,7 @@ class _Resolver:
         look, problems = look_of(**given)
         self.problems += problems
         if look.templates:
-            self.problems += problems_of_templates(look.templates)
+            self.problems += problems_of_templates(look, look.templates)
             try:
                 Languages(look.templates)
             except ConfigError as error:

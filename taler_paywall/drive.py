@@ -85,6 +85,6 @@ def _perform_cached(op: Op[Any], cache: MemoryCache) -> Any:
         case RecallKey():
             return cache.merchant_pub
         case Forget():
-            return cache.forget(op.key)
+            return cache.forget(op.order_id)
         case _:
             raise TypeError(f"no way to perform {op!r}")

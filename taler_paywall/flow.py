@@ -173,7 +173,7 @@ class _Steps:
         if verdict in {"foreign-order", "other-resource"}:
             return Unusable(verdict)
         if verdict == "refunded":
-            yield from Forget(key)
+            yield from Forget(order.order_id)
             if self.visit.buy_again:
                 return Unusable(verdict, anew=True)
             pending = status.refund_pending

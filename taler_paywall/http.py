@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
@@ -28,10 +29,11 @@ _ROBOTS = re.compile(
     rb"googleother|(?:apis|mediapartners)-google|google-(?!http)|(?:chatgpt|claude|perplexity|mistralai)-user|"
     rb"facebookexternalhit|meta-external|\Awhatsapp/|pinterest(?!/(?:ios|android))|vkshare|embedly|iframely|"
     rb"slack-|mastodon/|pleroma|akkoma|misskey/|lemmy/|synapse|"
-    rb"feed|fetcher|rss(?![a-z])|miniflux|uptime|pingdom|statuscake"
+    rb"feed|fetcher|rss(?![a-z])|miniflux|nextcloud-news|uptime|pingdom|statuscake|"
+    rb"cardyb|kakaotalk-scrap|w3c_validator|ms-office"
 ).search
-# How browsers say that nobody looks at the answer yet: by the standard, and as they did before there was one.
-_FETCHED_AHEAD = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+# How browsers, and scripts like Turbo and htmx, say that nobody looks at the answer yet.
+_FETCHED_AHEAD = (b"sec-purpose", b"x-sec-purpose", b"purpose", b"x-purpose", b"x-moz", b"hx-preloaded")
 # What is shown in a tab of its own. A service worker that hands a navigation on makes it "empty".
 _SHOWN = {b"document", b"empty"}
 # Some directives have lists of their own, in quotes.
@@ -141,7 +143,7 @@ class Request:
         return self._weight("html") > (0, 0)
 
     def _weight(self, kind: Representation) -> tuple[float, int]:
-        return _weight(self.header(b"accept").decode("latin-1"), _MEDIA_TYPES[kind])
+        return _weight(self.header(b"accept")[:_MAX_ACCEPT].decode("latin-1"), _MEDIA_TYPES[kind])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ def quote_segment(text: str) -> str:
     return quote(text, safe="~")
 
 
+#: No client has a longer ``Accept``; what stands behind that many bytes is not read.
+_MAX_ACCEPT = 1000
 #: How a media range stands to a type: it names the type, its main type, or all.
 _NAMED, _MAIN_TYPE, _ALL = 3, 2, 1
 _MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
@@ -177,6 +181,7 @@ _MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
 
 def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
     """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
+    accepted = _accepted(accept)
     best = (0.0, 0)
     for media_type in types:
         ranges = {media_type: _NAMED}
@@ -184,13 +189,19 @@ def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
         if media_type == types[0]:
             ranges |= {media_type.split("/")[0] + "/*": _MAIN_TYPE, "*/*": _ALL}
         # For one type the most specific range counts; across types the best quality.
-        matched = (0, 0.0)
-        for part in accept.split(","):
-            name, *params = (piece.strip().lower() for piece in part.split(";"))
-            if name in ranges:
-                matched = max(matched, (ranges[name], _quality(params)))
+        matched = max((rank, accepted[name]) for name, rank in (ranges | {"": 0}).items() if name in accepted)
         best = max(best, (matched[1], matched[0]))
     return best if best[0] > 0 else (0.0, 0)
+
+
+@lru_cache(maxsize=256)
+def _accepted(accept: str) -> dict[str, float]:
+    """Return the media ranges of the header with their qualities; the empty one is there, and weighs nothing."""
+    accepted: dict[str, float] = {}
+    for part in accept.split(","):
+        name, *params = (piece.strip().lower() for piece in part.split(";"))
+        accepted[name] = max(accepted.get(name, 0.0), _quality(params))
+    return {**accepted, "": 0.0}
 
 
 def _quality(params: Iterable[str]) -> float:

@@ -60,7 +60,7 @@ def look_of(site_name: Any, logo: Any, colours: Any, templates: Any) -> tuple[Lo
     problems = []
     if not isinstance(site_name, str | None):
         problems.append("site_name is a text")
-    if logo and not (isinstance(logo, str) and re.match(r"/(?!/)[!-~]*\Z", logo)):
+    if logo and not (isinstance(logo, str) and re.match(r"/(?!/)[!-\[\]-~]*\Z", logo)):
         problems.append("logo is the path of a picture of this site, such as /static/logo.svg: nothing else is loaded")
     directory = Path(templates) if isinstance(templates, str | Path) else None
     if templates is not None and not (templates and directory and directory.is_dir()):

@@ -128,6 +128,6 @@ class RecallKey(Op[str | None]):
 
 @dataclass(frozen=True)
 class Forget(Op[None]):
-    """Drop a payment from the session-payment-cache: it was refunded."""
+    """Drop what the session-payment-cache holds of an order, in whatever session: it was refunded."""
 
-    key: PaymentKey
+    order_id: str

@@ -55,17 +55,17 @@ def refund_flow(storefront: Storefront, offer: Offer, orders: Sequence[Order], n
             status = yield from get_order(order.order_id, order.session_id)
             verdict = judge(storefront, offer, order, status) if isinstance(status, Paid) else "not-paid"
             if verdict == "refunded":
-                yield from Forget(order.key(offer.resource.name))
+                yield from Forget(order.order_id)
                 return GivenBack(order, already=True)
             if isinstance(status, Paid) and status.amount and verdict == "stands":
                 in_time = now < status.contract_terms.refund_deadline.seconds
-                return (yield from _give_back(order, offer, status.amount)) if in_time else _TOO_LATE
+                return (yield from _give_back(order, status.amount)) if in_time else _TOO_LATE
     except BackendError as exc:
         return Unavailable(exc.reason, str(exc))
     return Refused(404, "nothing-to-refund")
 
 
-def _give_back(order: Order, offer: Offer, amount: Amount) -> RefundFlow:
+def _give_back(order: Order, amount: Amount) -> RefundFlow:
     """Refund the whole payment: the amount is the new total, so that asking again gives nothing more."""
     failure: BackendError | None = None
     try:
@@ -73,7 +73,7 @@ def _give_back(order: Order, offer: Offer, amount: Amount) -> RefundFlow:
     except BackendError as exc:
         failure = exc
     # Also when nobody knows whether it came through: the next visit asks.
-    yield from Forget(order.key(offer.resource.name))
+    yield from Forget(order.order_id)
     match failure:
         case None:
             return GivenBack(order, already=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from http import HTTPStatus
@@ -15,9 +16,10 @@ from taler_paywall.decision import CookiesNeeded, Decision, PaymentRequired, Ref
 from taler_paywall.facts import BODY_LOST, Facts, facts_of, one_line
 from taler_paywall.http import UNSAFE_METHODS, Header, Request, Response
 from taler_paywall.offer import Offer
-from taler_paywall.render import STATIC, Reader, Renderer
+from taler_paywall.render import Reader, Renderer
 from taler_paywall.resource import Rule
 from taler_paywall.settings import Settings
+from taler_paywall.templating import STATIC
 from taler_paywall.texts import Languages, Texts
 
 PLAY_MONEY: Header = (b"taler-paywall-sandbox", b"play money")
@@ -38,6 +40,9 @@ _MEDIA_TYPES = {
 }
 
 
+_log = logging.getLogger("taler_paywall")
+
+
 class Pages:
     """The answers of one site.
 
@@ -50,11 +55,12 @@ class Pages:
         self._settings = settings
         self._renderer = Renderer(settings, public_url)
         self._languages = Languages(settings.look.templates)
-        backend = urlsplit(settings.backend_public_url)
+        site, backend = urlsplit(public_url), urlsplit(settings.backend_public_url)
         # Browsers hold form-action against the redirect that answers the form, too.
         self._policy = (
             "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
-            f"base-uri 'none'; frame-ancestors 'none'; form-action 'self' {backend.scheme}://{backend.netloc}"
+            "base-uri 'none'; frame-ancestors 'none'; form-action 'self' "
+            f"{site.scheme}://{site.netloc} {backend.scheme}://{backend.netloc}"
         ).encode()
 
     def respond(
@@ -82,23 +88,17 @@ class Pages:
         texts = self._languages.best(request.header(b"accept-language").decode("latin-1"))
         facts = self._facts(request, decision, offer, texts, currency)
         reader = Reader(request, texts, now, keeps_cookies)
-        kind, status = request.preferred_representation, facts.status
-        teaser = self._teaser(request, decision, offer)
-        if teaser is not None:
-            kind, status = "html", HTTPStatus.OK
+        preview = self._preview(reader, decision, facts, offer)
+        kind = "html" if preview else request.preferred_representation
+        status = HTTPStatus.OK if preview else facts.status
+        body = preview or self._renderer.write(kind, reader, facts, offer)
         headers = [(b"content-type", _MEDIA_TYPES[kind]), (b"content-language", texts.language.encode())]
         if kind == "html":
-            body = self._renderer.html(reader, facts, offer, teaser)
             headers.append((b"content-security-policy", self._policy))
-        elif kind == "json":
-            body = self._renderer.problem(facts)
-        elif kind == "text":
-            body = self._renderer.text(facts, texts)
-        else:
-            body = self._renderer.feed(kind, reader, facts, offer)
         if facts.taler_pay_uri:
             headers.append((b"taler", facts.taler_pay_uri.encode()))
-        if offer and request.method == "GET" and request.header(b"hx-request") == b"true":
+        by_htmx = request.method == "GET" and request.header(b"hx-request") == b"true"
+        if offer and by_htmx and status == HTTPStatus.PAYMENT_REQUIRED:
             headers.append((b"hx-redirect", self._page_for_htmx(request, offer).encode()))
         if status in _RETRY_AFTER:
             headers.append((b"retry-after", _RETRY_AFTER[status]))
@@ -159,7 +159,8 @@ class Pages:
             *([] if alike else [(b"cache-control", b"no-store")]),
             *([(b"vary", b", ".join(vary))] if vary else []),
             (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
+            # With no-referrer, browsers would keep from us that our own forms are ours.
+            (b"referrer-policy", b"same-origin"),
             *([PLAY_MONEY] if self._settings.sandbox_port is not None else []),
         ]
         origin = request.header(b"origin")
@@ -196,21 +197,26 @@ class Pages:
                 order_id=decision.order.order_id,
                 taler_pay_uri=decision.taler_pay_uri,
                 order_status_url=decision.order_status_url,
-                poll_url=self._renderer.poll_url(decision.order.order_id),
+                poll_url=self._renderer.poll_url(request, decision.order.order_id),
                 # After the last year that can be written, an offer has no end.
                 expires=decision.order.pay_deadline if decision.order.pay_deadline < _LAST_SECOND else 0,
             )
         return facts
 
-    def _teaser(self, request: Request, decision: Decision, offer: Offer | None) -> object | None:
-        """Return the preview of what is sold, None if there is none for this request."""
+    def _preview(self, reader: Reader, decision: Decision, facts: Facts, offer: Offer | None) -> bytes | None:
+        """Return the page with the teaser of what is sold, None if there is none for this request."""
         if offer is None or offer.rule.teaser is None or not isinstance(decision, PaymentRequired):
             return None
+        request, teaser = reader.request, offer.rule.teaser
         html = request.preferred_representation == "html" or (request.is_robot and request.accepts_html)
         if not html or request.method not in {"GET", "HEAD"}:
             return None
-        teaser = offer.rule.teaser
-        return teaser(offer.resource) if callable(teaser) else ""
+        try:
+            preview = teaser(offer.resource) if callable(teaser) else ""
+            return None if preview is None else self._renderer.html(reader, facts, offer, preview)
+        except Exception:  # noqa: BLE001 - the site's own code; without a preview it can still be bought
+            _log.exception("the teaser cannot be shown: resource=%r", offer.resource.name)
+            return None
 
     def _page_for_htmx(self, request: Request, offer: Offer) -> str:
         """Return where htmx takes its user: a part of a page is shown by the page."""

@@ -16,7 +16,7 @@ from taler_paywall.answers import Claimed, OrderUnknown, Paid, PublicStatus, Unp
 from taler_paywall.contract import contract_hash
 from taler_paywall.decision import Refused, Unavailable
 from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected, CodecError
-from taler_paywall.evidence import check_contract, check_pay_uri, sold_by_us
+from taler_paywall.evidence import check_contract, check_pay_uri
 from taler_paywall.merchant import get_order, get_public_order
 from taler_paywall.offer import Storefront
 from taler_paywall.operations import Forget, Op
@@ -123,8 +123,8 @@ class _Poll:
         check_contract(self.storefront, self.order.order_id, status)
         amount = _refund_amount(status)
         refunded = status.refunded or status.refund_pending or bool(amount)
-        if refunded and (sold := sold_by_us(status)):
-            yield from Forget(self.order.key(str(sold.get("resource"))))
+        if refunded:
+            yield from Forget(self.order.order_id)
         return Polled(paid=True, refunded=refunded, refund_amount=amount)
 
     def unpaid(self, taler_pay_uri: str, earlier: str | None) -> Polled:

@@ -22,7 +22,7 @@ from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected,
 from taler_paywall.evidence import check_contract, sold_by_us
 from taler_paywall.merchant import ORDER_UNKNOWN, get_order, post_paid
 from taler_paywall.offer import Storefront
-from taler_paywall.operations import ORDER_ID, Forget, Op, PaymentKey, RecallKey, SessionId
+from taler_paywall.operations import ORDER_ID, Forget, Op, RecallKey, SessionId
 
 JSON_INVALID, PARAMETER_MISSING, PARAMETER_MALFORMED = 22, 25, 26
 BODY_TOO_LONG, FORBIDDEN = 32, 44
@@ -170,12 +170,11 @@ def _prove(storefront: Storefront, order_id: str, proof: Proof, sessions: Abstra
         return _UNKNOWN_ORDER
     if not isinstance(status, Paid):
         raise BackendNonsense("the backend accepts the proof, but the order is not paid in its session")
-    sold = _sold_here(storefront, order_id, status)
-    if sold is None:
+    if not _is_sold_here(storefront, order_id, status):
         return _UNKNOWN_ORDER
     refunded = accepted.refunded or status.refunded or status.refund_pending
     if refunded:
-        yield from Forget(PaymentKey(order_id, str(sold.get("resource")), session_id))
+        yield from Forget(order_id)
     return Proved(refunded, accepted.pos_confirmation)
 
 
@@ -188,10 +187,10 @@ def _is_forged(proof: Proof, merchant_pub: str | None) -> bool:
     return not verify_hash(key, MERCHANT_PAYMENT_OK, proof.h_contract, proof.sig)
 
 
-def _sold_here(storefront: Storefront, order_id: str, status: Paid) -> dict[str, object] | None:
-    """Return what this site sold with a paid order; orders of others at the same backend are none of ours."""
+def _is_sold_here(storefront: Storefront, order_id: str, status: Paid) -> bool:
+    """Tell whether this site sold something with a paid order; those of others at the same backend are none of ours."""
     try:
         check_contract(storefront, order_id, status)
     except BackendNonsense:
-        return None
-    return sold_by_us(status)
+        return False
+    return sold_by_us(status) is not None

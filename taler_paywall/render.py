@@ -16,16 +16,17 @@ from markupsafe import Markup, escape
 
 from taler_paywall import qr
 from taler_paywall.facts import PAY_BY, Facts
-from taler_paywall.http import UNSAFE_METHODS, Request, quote_segment
+from taler_paywall.http import UNSAFE_METHODS, Representation, Request, quote_segment
 from taler_paywall.offer import Offer
 from taler_paywall.settings import Settings
-from taler_paywall.templating import environment
+from taler_paywall.templating import environment, static_files
 from taler_paywall.texts import Texts
 
 #: How often a page without scripts looks whether it is paid, in seconds.
 REFRESH_SECONDS = 8
-STATIC = {"style.css": b"text/css; charset=utf-8", "page.js": b"text/javascript; charset=utf-8"}
 
+# What is rendered by our templates where a site's break; a teaser is not shown at all.
+_FALLBACKS = {"page.html", "rss.xml", "atom.xml"}
 _TYPE = "urn:taler-paywall:"
 # Offers that last longer are not counted down.
 _LONGEST = 366 * 86_400
@@ -68,22 +69,41 @@ class Renderer:
     @cached_property
     def static(self) -> dict[str, bytes]:
         """The style sheet and the script."""
-        made = environment(self._look.templates)
-        return {name: made.get_template(name).render(look=self._look).encode() for name in STATIC}
+        return static_files(self._look)
 
     def version(self, name: str) -> str:
         """Return what tells one content of a static file from another."""
         return sha256(self.static[name]).hexdigest()[:12]
 
-    def poll_url(self, order_id: str) -> str:
-        """Return the address that tells when an order is paid."""
-        return f"{self._public_url}{self._prefix}/poll-payment?order_id={quote_segment(order_id)}"
+    def poll_url(self, request: Request, order_id: str) -> str:
+        """Return the address that tells when an order is paid; the page tells it where the order's cookie is gone."""
+        page = f"&page={quote_segment(request.target)}" if request.method == "GET" else ""
+        return f"{self._public_url}{self._prefix}/poll-payment?order_id={quote_segment(order_id)}{page}"
 
     def page_url(self, request: Request, offer: Offer | None) -> str:
         """Return where the reader goes on after paying: never where something would have to be sent again."""
         if request.method in UNSAFE_METHODS and offer:
             return offer.fulfillment_url.removeprefix(self._public_url.removesuffix(self._root))
         return self._root + request.target
+
+    def write(self, kind: Representation, reader: Reader, facts: Facts, offer: Offer | None) -> bytes:
+        """Return an answer in the form that was asked for.
+
+        Args:
+            kind: of the form.
+            reader: who gets it.
+            facts: what it says.
+            offer: what is sold, None where nothing is.
+        """
+        match kind:
+            case "html":
+                return self.html(reader, facts, offer)
+            case "json":
+                return self.problem(facts)
+            case "text":
+                return self.text(facts, reader.texts)
+            case "rss" | "atom":
+                return self.feed(kind, reader, facts, offer)
 
     def html(self, reader: Reader, facts: Facts, offer: Offer | None, teaser: object | None = None) -> bytes:
         """Return a page.
@@ -167,11 +187,11 @@ class Renderer:
         try:
             return _render(environment(self._look.templates), template, common | context)
         except Exception:
-            if not self._look.templates:
+            if not self._look.templates or template not in _FALLBACKS:
                 raise
             # A reader must be able to pay, or learn what is the matter, whatever a site's template does.
             _log.exception("a template of the site cannot be rendered: template=%r", template)
-            return _render(environment(None), "page.html" if template.endswith(".html") else template, common | context)
+            return _render(environment(None), template, common | context)
 
     def _static_url(self, name: str) -> str:
         return f"{self._root}{self._prefix}/static/{name}?v={self.version(name)}"

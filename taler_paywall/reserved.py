@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import Counter
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -20,16 +21,21 @@ from taler_paywall.http import Request, Response
 from taler_paywall.merchant import ORDER_UNKNOWN
 from taler_paywall.offer import Offer, Storefront
 from taler_paywall.offers import Offers
-from taler_paywall.operations import ORDER_ID, Op
+from taler_paywall.operations import ORDER_ID, Op, SessionId
 from taler_paywall.own_refund import GivenBack, refund_flow
 from taler_paywall.pages import Pages
-from taler_paywall.polling import MAX_WAIT, Polled, poll_flow
+from taler_paywall.polling import MAX_WAIT, Polled, PollFlow, poll_flow
+from taler_paywall.process_lock import ProcessLock
 from taler_paywall.proof import FORBIDDEN, PARAMETER_MALFORMED, PARAMETER_MISSING, Proof, Proved, proof_flow, read_proof
-from taler_paywall.render import STATIC
 from taler_paywall.session import Cookies, Order
+from taler_paywall.templating import STATIC
 
 #: How many forms one session may send, in so many seconds.
 MAX_FORMS, FORMS_SECONDS = 30, 60.0
+#: How many polls of one session may wait at once; further ones are answered at once.
+MAX_WAITING = 4
+#: How many attempts of a session are tried for an order without a cookie.
+MAX_ATTEMPTS = 8
 
 _ORDER_ID = re.compile(ORDER_ID).match
 _TIMEOUT = re.compile(r"[0-9]{0,9}\Z").match
@@ -76,6 +82,8 @@ class Reserved:
         self._offers = offers
         self._long_polls = long_polls
         self._budget = Budget(MAX_FORMS, FORMS_SECONDS)
+        self._waiting: Counter[SessionId] = Counter()
+        self._asking = ProcessLock()
 
     def answer(self, request: Request, name: str, body: bytes | None) -> tuple[Request, Offer] | Errand | Response:
         """Answer; for "buy" and "buy again" return the request for the page that is bought, with the offer.
@@ -126,13 +134,14 @@ class Reserved:
         return self._pages.respond(request, refused, None)
 
     def _may_send(self, request: Request) -> bool:
-        """Tell whether a session has not sent too many forms; who has none is bounded elsewhere."""
+        """Tell whether a session has not sent too many forms; who has none is bounded like any first visitor."""
         sessions = self._cookies.session_ids(request.headers, int(time.time()))
-        return not sessions or self._budget.take(min(sessions), time.monotonic())
+        own = is_own(request, self._storefront.public_url)
+        return not (own and sessions) or self._budget.take(min(sessions), time.monotonic())
 
     def _continue(self, request: Request, asked: Request, offer: Offer | None) -> Response:
         """Lead on who keeps cookies; who does not is told so once, and not made one order after another."""
-        if self._cookies.order_by_id(request.headers, request.parameter("order_id"), int(time.time())):
+        if self._cookies.session_ids(request.headers, int(time.time())):
             return self._pages.redirect(303, self._storefront.public_url + asked.target, request)
         return self._pages.respond(asked, CookiesNeeded(), offer)
 
@@ -142,14 +151,15 @@ class Reserved:
             return self._error(request, 400, PARAMETER_MISSING, "order_id is missing")
         if not _ORDER_ID(order_id) or not _TIMEOUT(timeout):
             return self._error(request, 400, PARAMETER_MALFORMED, "one order_id, and one timeout in whole seconds")
-        order = self._cookies.order_by_id(request.headers, order_id, int(time.time()))
+        order = self._order_of(request, order_id)
         if order is None:
             return self._error(request, 404, ORDER_UNKNOWN, "this browser has no such order")
-        wait = min(float(timeout or 0), MAX_WAIT) if self._long_polls else 0.0
+        free = self._waiting[order.session_id] < MAX_WAITING
+        wait = min(float(timeout or 0), MAX_WAIT) if self._long_polls and free else 0.0
         return Errand(request, self._polled(request, order, wait), wait)
 
     def _polled(self, request: Request, order: Order, wait: float) -> Answering:
-        outcome = yield from poll_flow(self._storefront, order, wait)
+        outcome = yield from self._waited(order, wait) if wait else self._asked(order)
         if isinstance(outcome, Polled):
             return self._pages.json(request, 200, outcome.content)
         if isinstance(outcome, Refused):
@@ -157,6 +167,41 @@ class Reserved:
         if outcome.reason == BackendBusy.reason:
             return self._error(request, 429, 0, "too many readers wait at once; ask again in a moment")
         return self._unavailable(request, outcome)
+
+    def _order_of(self, request: Request, order_id: str) -> Order | None:
+        """Return this browser's order; one whose cookie made room for others is known by its session and its page."""
+        now = int(time.time())
+        if order := self._cookies.order_by_id(request.headers, order_id, now):
+            return order
+        asked = page_of_query(request)
+        offer = None if isinstance(asked, Refused) else self._offers.find(asked)
+        if not isinstance(offer, Offer):
+            return None
+        name, tag = offer.resource.name, offer.resource.tag
+        for session_id in self._cookies.session_ids(request.headers, now):
+            for attempt in range(MAX_ATTEMPTS):
+                if self._storefront.keys.order_id(session_id, name, attempt) == order_id:
+                    return Order(session_id, order_id, tag, attempt, 0, "", "", 0, now)
+        return None
+
+    def _asked(self, order: Order) -> PollFlow:
+        """Ask at once; where polls hold threads, one at a time: a slow backend must not take them all."""
+        asking = self._asking.own
+        if not self._long_polls and not asking.acquire(blocking=False):
+            return Unavailable(BackendBusy.reason, "another poll is asking")
+        try:
+            return (yield from poll_flow(self._storefront, order, 0.0))
+        finally:
+            if not self._long_polls:
+                asking.release()
+
+    def _waited(self, order: Order, wait: float) -> PollFlow:
+        """Count the polls of a session while they wait."""
+        self._waiting[order.session_id] += 1
+        try:
+            return (yield from poll_flow(self._storefront, order, wait))
+        finally:
+            self._waiting -= Counter([order.session_id])
 
     def _proof(self, request: Request, order_id: str, body: bytes | None) -> Errand | Response:
         if not is_own(request, self._storefront.public_url):

@@ -9,6 +9,10 @@ from pathlib import Path
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, PrefixLoader, StrictUndefined
 from jinja2.exceptions import TemplateError
 
+from taler_paywall.look import Look
+
+#: What the pages load, with the media types.
+STATIC = {"style.css": b"text/css; charset=utf-8", "page.js": b"text/javascript; charset=utf-8"}
 #: ``{% extends "taler_paywall/page.html" %}`` means our template, also in one that has its name.
 OURS = "taler_paywall"
 
@@ -33,8 +37,19 @@ def environment(directory: Path | None) -> Environment:
     )
 
 
-def problems_of_templates(directory: Path) -> Iterator[str]:
-    """Yield what is wrong with a site's templates: what would otherwise break for its readers."""
+def static_files(look: Look) -> dict[str, bytes]:
+    """Return the style sheet and the script of our pages."""
+    made = environment(look.templates)
+    return {name: made.get_template(name).render(look=look).encode() for name in STATIC}
+
+
+def problems_of_templates(look: Look, directory: Path) -> Iterator[str]:
+    """Yield what is wrong with a site's templates: what would otherwise break for its readers.
+
+    Args:
+        look: of the pages.
+        directory: the site's own templates.
+    """
     made = environment(directory)
     for name in FileSystemLoader(directory).list_templates():
         if name.endswith((".html", ".css", ".js")):
@@ -43,3 +58,8 @@ def problems_of_templates(directory: Path) -> Iterator[str]:
             except (TemplateError, OSError, UnicodeError) as error:
                 line = getattr(error, "lineno", None)
                 yield f"templates: {name}{f', line {line}' if line else ''}: {error}"
+                return
+    try:
+        static_files(look)
+    except Exception as error:  # noqa: BLE001 - a template may break in any way
+        yield f"templates: the style sheet or the script cannot be made: {error}"

@@ -13,11 +13,13 @@
   let timer;
 
   const say = (text) => {
-    if (status.textContent !== text) status.textContent = text;
+    if (status && status.textContent !== text) status.textContent = text;
   };
 
   const leave = (url) => {
     clearTimeout(timer);
+    // Without a connection the browser would show a page of its own, and stay there.
+    if (!navigator.onLine) return addEventListener("online", () => leave(url), { once: true });
     // An address that differs by its place alone would not be loaded.
     history.replaceState(null, "", "?");
     location.replace(url + place);
@@ -41,10 +43,11 @@
       const answer = await fetch(poll + "&timeout=" + (document.hidden || crowded ? 0 : 20), options);
       if (answer.status === 404) return leave(detour);
       crowded = answer.status === 429;
+      if (crowded) return askIn(5000 * (1 + Math.random()));
       if (!answer.ok) throw answer;
       const said = await answer.json();
       if (said.paid || said.already_paid_order_id) {
-        say(status.dataset.paid);
+        say(status && status.dataset.paid);
         return leave(page);
       }
       failures = 0;
@@ -58,13 +61,14 @@
   const recover = (failure) => {
     const wanted = failure.headers ? Number(failure.headers.get("Retry-After")) : 0;
     const growing = Math.min(60, 3 * 2 ** failures++);
-    if (failures > 1) say(status.dataset.lost);
+    if (failures > 1) say(status && status.dataset.lost);
     askIn(1000 * Math.max(wanted || 0, growing) * (1 + Math.random() / 4));
   };
 
   const count = () => {
-    const seconds = expires - Date.now() / 1000;
-    if (seconds <= 0) return leave(page);
+    const seconds = Math.max(0, expires - Date.now() / 1000);
+    // Nobody looks at a hidden tab: no new offer for it.
+    if (!seconds && !document.hidden) return leave(page);
     const [unit, size] = seconds > 7200 ? ["hour", 3600] : seconds > 60 ? ["minute", 60] : ["second", 1];
     const left = size > 1 ? Math.floor(seconds / size) : Math.ceil(seconds / 10) * 10;
     const format = { style: "unit", unit, unitDisplay: "long" };
@@ -72,7 +76,7 @@
     setTimeout(count, 10000);
   };
 
-  if (status) {
+  if (poll) {
     ask();
     // Hiding ends the request that waits, too.
     addEventListener("visibilitychange", ask);

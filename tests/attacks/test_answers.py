@@ -77,7 +77,7 @@ def test_own_answers_are_for_one_reader_alone(answers: list[Answer]) -> None:
         (varies,) = answer.values("vary")
         assert set(varies.lower().split(", ")) == {"accept", "cookie", "origin", "sec-fetch-dest", "sec-fetch-mode"}
         assert answer.values("x-content-type-options") == ["nosniff"], answer
-        assert answer.values("referrer-policy") == ["no-referrer"], answer
+        assert answer.values("referrer-policy") == ["same-origin"], answer
         if answer.kind == "text/html":
             (policy,) = answer.values("content-security-policy")
             assert policy.startswith("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; ")

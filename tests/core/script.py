@@ -178,8 +178,8 @@ def text_of(op: Op[Any]) -> str:
             return "recall"
         case Remember(key=key):
             return f"remember {key.order_id}"
-        case Forget(key=key):
-            return f"forget {key.order_id}"
+        case Forget(order_id=order_id):
+            return f"forget {order_id}"
         case _:
             raise AssertionError(op)
 

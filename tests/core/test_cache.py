@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from taler_paywall import cache
-from taler_paywall.cache import SPREAD, MemoryCache
+from taler_paywall.cache import AFTERMATH, SPREAD, MemoryCache
 from taler_paywall.operations import Payment, PaymentKey, SessionId
 
 
@@ -85,7 +85,7 @@ def test_expiry_is_spread(clock: Clock) -> None:
     for number in range(200):
         held.put(key(number), payment(number), 60)
 
-    ends = [expires - clock.now for expires, _ in held._payments.values()]
+    ends = [expires - clock.now for expires, *_ in held._payments.values()]
     assert 54 <= min(ends) < 57
     assert 63 < max(ends) <= 66
 
@@ -127,11 +127,38 @@ def test_forget() -> None:
     held = MemoryCache()
     held.put(key(1), payment(1), 60)
     held.put(key(2), payment(2), 60)
-    held.forget(key(1))
-    held.forget(key(3))
+    held.forget(key(1).order_id)
+    held.forget(key(3).order_id)
 
     assert held.get((key(1),)) is None
     assert held.get((key(2),)) == payment(2)
+
+
+def test_an_answer_that_was_on_its_way(clock: Clock) -> None:
+    """Who asked before a payment was forgotten does not bring it back; who asks later may; others are not touched."""
+    held = MemoryCache()
+    held.put(key(), payment(), 60)
+    held.forget(key().order_id)
+    held.put(key(), payment(), 60)
+    held.put(key(1), payment(1), 60)
+    assert held.get((key(),)) is None
+    assert held.get((key(1),)) == payment(1)
+
+    clock.now += AFTERMATH + 1
+    held.put(key(), payment(), 60)
+    assert held.get((key(),)) == payment()
+
+
+def test_one_session_at_a_time() -> None:
+    """A purchase that is seen in another session is not any more in the first, and is forgotten wherever it is."""
+    held = MemoryCache()
+    held.put(key(), payment(), 60)
+    held.put(key(session_id="T"), payment(), 60)
+    assert held.get((key(),)) is None
+    assert held.get((key(session_id="T"),)) == payment()
+
+    held.forget(key().order_id)
+    assert held.get((key(session_id="T"),)) is None
 
 
 def test_threads() -> None:
@@ -144,7 +171,7 @@ def test_threads() -> None:
             for number in range(start, start + 2000):
                 held.put(key(number % 97), payment(number % 97), 0.0001 if number % 3 else 60)
                 held.get((key((number * 7) % 97), key(number % 97)))
-                held.forget(key((number * 5) % 97))
+                held.forget(key((number * 5) % 97).order_id)
         except BaseException as exc:  # noqa: BLE001 - whatever a thread raises
             errors.append(exc)
 

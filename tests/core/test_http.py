@@ -194,6 +194,7 @@ def test_what_a_navigation_is(headers: tuple[Header, ...], navigation: bool) -> 
         (b"text/html;quality=0, application/json;q=0.9", "html"),
         (b"text/html;q=0.1=2, application/json;q=0.1", "json"),
         (b"text/html;q=0.2;q=0.9, application/json;q=0.5", "json"),
+        (b"a/b," * 20_000 + b"text/html", "text"),
     ],
 )
 def test_which_representation_is_preferred(accept: bytes, preferred: str) -> None:

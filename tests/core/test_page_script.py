@@ -153,7 +153,7 @@ def test_questions_are_seconds_apart(show: Callable[..., Page]) -> None:
 
 def test_failures_are_waited_out(show: Callable[..., Page]) -> None:
     """As long as the server says, else longer each time; the reader is told, and the page goes on in the end."""
-    polled = Questions(says("", 429, **{"Retry-After": "20"}), Route.abort, says("<html>", 502), says("?"), PAID)
+    polled = Questions(says("", 503, **{"Retry-After": "20"}), Route.abort, says("<html>", 502), says("?"), PAID)
     page = show("open", polled)
     status = page.get_by_role("status")
     polled.wait_for(page, 4)
@@ -161,6 +161,18 @@ def test_failures_are_waited_out(show: Callable[..., Page]) -> None:
     assert status.inner_text() == "The connection is lost. This page tries again by itself."
     with page.expect_navigation(url=f"{SITE}{PAGE}?page=2"):
         polled.wait_for(page, 5)
+
+
+def test_a_crowd_is_no_failure(show: Callable[..., Page]) -> None:
+    """Where too many wait, the page asks again soon, without waiting, and does not speak of lost connections."""
+    polled = Questions(says("", 429), says("", 429), says("", 429), PAID)
+    page = show("open", polled)
+    polled.wait_for(page, 3)
+    assert [url.rpartition("=")[2] for url in polled.asked] == ["20", "0", "0"]
+    assert all(pause <= 10.5 for pause in pauses(page)), pauses(page)
+    assert page.get_by_role("status").inner_text() == "Waiting for your payment. This page goes on by itself."
+    with page.expect_navigation(url=f"{SITE}{PAGE}?page=2"):
+        polled.wait_for(page, 4)
 
 
 def test_time_runs_out_once(show: Callable[..., Page]) -> None:

@@ -168,8 +168,9 @@ def test_a_refund_is_told_and_forgets_the_payment(members: dict[str, Any], told:
 
 
 def test_a_refund_of_an_order_that_we_did_not_make() -> None:
-    """There is no payment of it to be forgotten."""
-    assert content((get(ORDER), paid(ORDER, {"extra": None}, refunded=True))) == {"paid": True, "refunded": True}
+    """It is told like any other."""
+    asked = [(get(ORDER), paid(ORDER, {"extra": None}, refunded=True)), (f"forget {ORDER.order_id}", None)]
+    assert content(*asked) == {"paid": True, "refunded": True}
 
 
 def test_a_bare_zero() -> None:

@@ -30,7 +30,7 @@ from taler_paywall.decision import Unavailable
 from taler_paywall.drive import perform, run
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.offer import Storefront
-from taler_paywall.operations import Forget, Op, Payment, PaymentKey, RecallKey, Remember
+from taler_paywall.operations import Forget, Op, Payment, RecallKey, Remember
 from taler_paywall.proof import Disproved, Proof, Proved, proof_flow, read_proof
 
 Steps = tuple[str, Any]
@@ -219,17 +219,17 @@ def test_no_answer() -> None:
 )
 def test_a_refunded_purchase(accepted: dict[str, Any], members: dict[str, Any]) -> None:
     """It is told, and no longer believed to be paid."""
-    forgotten: list[PaymentKey] = []
+    forgotten: list[str] = []
     steps = [(PROVE, (200, accepted)), (get(ORDER), paid(ORDER, **members)), (f"forget {ORDER.order_id}", None)]
     script = Script(steps)
 
     def answer(op: Op[Any]) -> Any:
         if isinstance(op, Forget):
-            forgotten.append(op.key)
+            forgotten.append(op.order_id)
         return KEY if isinstance(op, RecallKey) else script(op)
 
     assert run(proof_flow(STOREFRONT, ORDER.order_id, PROOF, {SESSION}), answer) == Proved(refunded=True)
-    assert forgotten == [ORDER.key(RESOURCE.name)]
+    assert forgotten == [ORDER.order_id]
 
 
 def test_the_key_is_learnt() -> None:

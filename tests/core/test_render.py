@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,30 @@ def test_where_a_page_without_scripts_goes(keeps: bool) -> None:  # noqa: FBT001
         ("page.html", "{{ said.no_such_thing }}"),
         ("page.html", "{% extends 'taler_paywall/page.html' %}{% block head %}{{ 1 / 0 }}{% endblock %}"),
         ("rss.xml", "{{ nothing }}"),
-        ("teaser.html", "{{ 1 / 0 }}"),
     ],
 )
 def test_a_template_that_breaks(name: str, template: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Our own takes its place, so that the reader can pay all the same; the log has the traceback."""
     (tmp_path / name).write_text(template)
-    rule = Rule(PAGE, "KUDOS:0.5", summary="An evening", teaser=(lambda _: "text") if "teaser" in name else None)
+    rule = Rule(PAGE, "KUDOS:0.5", summary="An evening")
     with caplog.at_level(logging.ERROR, "taler_paywall"):
         answer = respond(rule=rule, templates=tmp_path, accept="application/rss+xml" if "rss" in name else "text/html")
     assert b"An evening" in answer.body
     assert (b"<rss" in answer.body) is ("rss" in name)
     [record] = caplog.records
     assert (record.exc_info is not None, name in record.getMessage()) == (True, True)
+
+
+@pytest.mark.parametrize("teaser", [lambda _: "text", lambda _: 1 / 0], ids=["template", "callable"])
+def test_a_teaser_that_breaks(teaser: Callable[..., object], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The page without one: 402, not to be indexed, with the way to pay; the log has the traceback."""
+    (tmp_path / "teaser.html").write_text("{{ 1 / 0 }}")
+    rule = Rule(PAGE, "KUDOS:0.5", summary="An evening", teaser=teaser)
+    answer = respond(rule=rule, templates=tmp_path)
+    assert (answer.status, b"noindex" in answer.body, b"An evening" in answer.body) == (402, True, True)
+    [record] = caplog.records
+    assert record.exc_info
+    assert "the teaser cannot be shown" in record.getMessage()
 
 
 def test_a_template_of_ours_that_breaks(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.http import Request, Response
 from taler_paywall.operations import BackendResponse, Call
 from taler_paywall.paywall import Case, Granted, Paywall
-from taler_paywall.reserved import MAX_FORMS, Errand
+from taler_paywall.reserved import MAX_FORMS, MAX_WAITING, Errand
 
 OWN = "/.well-known/taler-paywall"
 
@@ -139,6 +139,55 @@ def test_who_may_wait(long_polls: bool) -> None:  # noqa: FBT001 - a parameter
     assert header(found, "retry-after") == ("5" if long_polls else None)
 
 
+def test_an_order_whose_cookie_made_room_for_others() -> None:
+    """It is this browser's all the same: its session and its page tell, and nobody else's do."""
+    paywall = site()
+    case = paywall.begin(ask())
+    assert isinstance(case, Case)
+    session = case.visit.new_session
+    assert session
+    jar = next(cookie for cookie in cookies_of(paywall.finish(case, made_for(case))) if "session=" in cookie)
+    order_id = paywall._storefront.keys.order_id(session, case.offer.resource.name, 2)
+    asked = f"order_id={order_id}&page=/articles/one"
+    assert isinstance(paywall.begin(get("poll-payment", asked, cookie=jar)), Errand)
+    for query, cookie in ((asked, "x=y"), (asked.replace("one", "two"), jar), (asked.partition("&")[0], jar)):
+        assert answered(paywall.begin(get("poll-payment", query, cookie=cookie))).status == 404
+
+
+def poll(paywall: Paywall, cookie: str) -> Errand:
+    errand = paywall.begin(get("poll-payment", "order_id=ORDER&timeout=20", cookie=cookie))
+    assert isinstance(errand, Errand)
+    return errand
+
+
+def test_one_session_waits_in_few_polls() -> None:
+    """Further ones are answered at once, and may wait again when others have ended."""
+    paywall = site()
+    cookie = cookie_for(paywall)
+    flows = [poll(paywall, cookie).flow for _ in range(MAX_WAITING)]
+    for flow in flows:
+        next(flow)
+    assert poll(paywall, cookie).wait == 0
+    flows[0].close()
+    assert poll(paywall, cookie).wait == 20
+    for flow in flows[1:]:
+        flow.close()
+    assert not paywall._reserved._waiting
+
+
+def test_polls_that_hold_threads_ask_one_at_a_time() -> None:
+    """While the backend is slow, all threads but one are free: the others hear 429, and to come again."""
+    rules = [Rule("/articles/{slug}/*", "KUDOS:0.5", summary="Article {slug}")]
+    paywall = Paywall(settings_of(rules), KEYS, SITE, long_polls=False)
+    cookie = cookie_for(paywall)
+    slow, other = poll(paywall, cookie), poll(paywall, cookie)
+    next(slow.flow)
+    told = answered(paywall.finish(other, run(other.flow, lambda op: op)))
+    assert (told.status, header(told, "retry-after")) == (429, "5")
+    slow.flow.close()
+    next(poll(paywall, cookie).flow)
+
+
 @pytest.mark.parametrize(("page", "accept"), [("/articles/one", "text/html"), ("/returnable/a", "application/json")])
 def test_a_backend_that_is_gone(page: str, accept: str) -> None:
     """A poll and a refund are answered 503: nothing is said of whether it is paid."""
@@ -163,10 +212,14 @@ def test_a_backend_that_is_gone(page: str, accept: str) -> None:
 
 def cookie_of(paywall: Paywall, case: Case) -> str:
     """Return the cookie of an order for what a case is about."""
+    return cookies_of(paywall.finish(case, made_for(case)))[1]
+
+
+def made_for(case: Case) -> PaymentRequired:
+    """Return the decision that an order is to be paid."""
     from core.test_paywall import order_of
 
-    made = PaymentRequired(case.offer.amount, order_of(case), f"{BACKEND}orders/ORDER")
-    return cookies_of(paywall.finish(case, made))[1]
+    return PaymentRequired(case.offer.amount, order_of(case), f"{BACKEND}orders/ORDER")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +239,14 @@ def test_proofs_that_are_refused(headers: dict[str, str], body: bytes | None, st
 
 
 def test_the_way_on() -> None:
-    """Who has the cookie of the order is led on; who has not, or names another, is told what is needed, once."""
+    """Who keeps a cookie of ours is led on, whatever became of the order's; who keeps none is told, once."""
     paywall = site()
     cookie = cookie_for(paywall)
     led = answered(paywall.begin(get("continue", "order_id=ORDER&page=/articles/one%3Fa%3Db", cookie=cookie)))
     assert (led.status, header(led, "location")) == (303, f"{SITE}/articles/one?a=b")
     for query in ("order_id=OTHER&page=/articles/one", "page=/articles/one"):
-        told = answered(paywall.begin(get("continue", query, cookie=cookie)))
+        assert answered(paywall.begin(get("continue", query, cookie=cookie))).status == 303
+        told = answered(paywall.begin(get("continue", query)))
         assert (told.status, header(told, "location"), cookies_of(told)) == (402, None, [])
         assert b"Cookies are needed" in told.body
 

@@ -77,7 +77,7 @@ def locks(url: str) -> None:
     def use() -> None:
         cache.put(KEY, PAYMENT, 60)
         assert cache.get((KEY,)) == PAYMENT
-        cache.forget(KEY)
+        cache.forget("another")
         try:
             sandbox.token()
         except BackendUnreachable as error:
