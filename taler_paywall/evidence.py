@@ -104,12 +104,25 @@ def _covers(amount: Amount, asked: object) -> bool:
         return False
 
 
-def _is_refunded(status: Paid, amount: Amount, policy: Literal["revoke", "keep"]) -> bool:
-    """Tell whether a refund takes the purchase back; some backends write a bare 0 for none (merchant API, 4)."""
+def refund_of(status: Paid) -> Amount | None:
+    """Return what was granted back so far; None where the backend writes a bare 0 for nothing (merchant API, 4).
+
+    Raises:
+        BackendNonsense: it is no amount.
+    """
     try:
-        refund = Amount.zero(amount.currency) if status.refund_amount == "0" else Amount.parse(status.refund_amount)
-        whole = refund >= amount
+        return None if status.refund_amount == "0" else Amount.parse(status.refund_amount)
     except CodecError as exc:
         raise BackendNonsense(f"the refunded amount is malformed: {exc}") from None
+
+
+def _is_refunded(status: Paid, amount: Amount, policy: Literal["revoke", "keep"]) -> bool:
+    """Tell whether a refund takes the purchase back."""
+    granted = refund_of(status)
+    refund = Amount.zero(amount.currency) if granted is None else granted
+    try:
+        whole = refund >= amount
+    except CodecError as exc:
+        raise BackendNonsense(f"the refunded amount is of another currency: {exc}") from None
     any_refund = status.refunded or status.refund_pending or not refund.is_zero
     return whole if policy == "keep" and not refund.is_zero else any_refund

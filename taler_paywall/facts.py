@@ -41,7 +41,7 @@ class Facts:
         order_id: of the open order, empty if there is none.
         taler_pay_uri: of the open order, for wallets.
         order_status_url: of the open order, or where a refund is collected.
-        poll_url: tells when the open order is paid.
+        poll_url: path that tells when the open order is paid.
         expires: when the offer ends, in seconds since 1970, 0 if nobody knows.
         reason: why a request is refused, stable; empty otherwise.
     """

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taler_paywall import crockford
-from taler_paywall.amount import Amount
 from taler_paywall.answers import Claimed, OrderUnknown, Paid, PublicStatus, Unpaid
 from taler_paywall.contract import contract_hash
 from taler_paywall.decision import Refused, Unavailable
 from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected, CodecError
-from taler_paywall.evidence import check_contract, check_pay_uri
+from taler_paywall.evidence import check_contract, check_pay_uri, refund_of
 from taler_paywall.merchant import get_order, get_public_order
 from taler_paywall.offer import Storefront
 from taler_paywall.operations import Forget, Op
@@ -121,7 +120,8 @@ class _Poll:
     def paid(self, status: Paid) -> Generator[Op[Any], Any, Polled]:
         """Answer for a paid order; a refund that is learnt here counts everywhere in this process."""
         check_contract(self.storefront, self.order.order_id, status)
-        amount = _refund_amount(status)
+        refund = refund_of(status)
+        amount = "" if refund is None or refund.is_zero else str(refund)
         refunded = status.refunded or status.refund_pending or bool(amount)
         if refunded:
             yield from Forget(self.order.order_id)
@@ -147,12 +147,3 @@ def _hash_of(status: Claimed) -> str:
         return crockford.encode(contract_hash(status.contract_terms, any_names=True))
     except CodecError as exc:
         raise BackendNonsense(f"the claimed contract cannot be hashed: {exc}") from None
-
-
-def _refund_amount(status: Paid) -> str:
-    """Return what was given back so far, empty if nothing; some backends write a bare 0 (merchant API, 4)."""
-    try:
-        amount = None if status.refund_amount == "0" else Amount.parse(status.refund_amount)
-    except CodecError as exc:
-        raise BackendNonsense(f"the refunded amount is malformed: {exc}") from None
-    return str(amount) if amount and not amount.is_zero else ""

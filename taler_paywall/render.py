@@ -64,7 +64,8 @@ class Renderer:
         self._play_money = settings.sandbox_port is not None
         self._public_url = public_url
         self._root = urlsplit(public_url).path
-        self._prefix = settings.prefix
+        self._origin = public_url.removesuffix(self._root)
+        self._reserved = self._root + settings.prefix
 
     @cached_property
     def static(self) -> dict[str, bytes]:
@@ -78,12 +79,12 @@ class Renderer:
     def poll_url(self, request: Request, order_id: str) -> str:
         """Return the address that tells when an order is paid; the page tells it where the order's cookie is gone."""
         page = f"&page={quote_segment(request.target)}" if request.method == "GET" else ""
-        return f"{self._public_url}{self._prefix}/poll-payment?order_id={quote_segment(order_id)}{page}"
+        return f"{self._reserved}/poll-payment?order_id={quote_segment(order_id)}{page}"
 
     def page_url(self, request: Request, offer: Offer | None) -> str:
         """Return where the reader goes on after paying: never where something would have to be sent again."""
         if request.method in UNSAFE_METHODS and offer:
-            return offer.fulfillment_url.removeprefix(self._public_url.removesuffix(self._root))
+            return offer.fulfillment_url.removeprefix(self._origin)
         return self._root + request.target
 
     def write(self, kind: Representation, reader: Reader, facts: Facts, offer: Offer | None) -> bytes:
@@ -119,7 +120,7 @@ class Renderer:
         page_url = self.page_url(request, offer)
         # Nothing goes to the address of a POST by itself.
         here = quote_segment(page_url.removeprefix(self._root))
-        continue_url = f"{self._root}{self._prefix}/continue?order_id={quote_segment(facts.order_id)}&page={here}"
+        continue_url = f"{self._reserved}/continue?order_id={quote_segment(facts.order_id)}&page={here}"
         template = offer.rule.teaser if offer and isinstance(offer.rule.teaser, str) else "teaser.html"
         context = {
             "said": facts,
@@ -127,7 +128,7 @@ class Renderer:
             "qr": qr.svg(facts.taler_pay_uri, reader.texts.gettext("QR code for your wallet"))
             if facts.taler_pay_uri
             else "",
-            "poll_url": facts.poll_url and facts.poll_url.removeprefix(self._public_url.removesuffix(self._root)),
+            "poll_url": facts.poll_url,
             "page": request.target,
             "page_url": page_url,
             "continue_url": continue_url,
@@ -150,8 +151,10 @@ class Renderer:
             "status": facts.status,
             "detail": facts.detail,
         }
-        names = ("reason", "summary", "amount", "price", "order_id", "taler_pay_uri", "order_status_url", "poll_url")
+        names = ("reason", "summary", "amount", "price", "order_id", "taler_pay_uri", "order_status_url")
         members |= {name: value for name in names if (value := getattr(facts, name))}
+        if facts.poll_url:
+            members["poll_url"] = self._origin + facts.poll_url
         if facts.expires:
             members["pay_deadline"] = {"t_s": facts.expires}
         return json.dumps(members, ensure_ascii=False, indent=1).encode() + b"\n"
@@ -178,7 +181,7 @@ class Renderer:
             **_translating(reader.texts),
             "language": reader.texts.language,
             "direction": reader.texts.direction,
-            "reserved": self._root + self._prefix,
+            "reserved": self._reserved,
             "static": self._static_url,
             "site_name": self._look.site_name,
             "logo": self._look.logo,
@@ -194,7 +197,7 @@ class Renderer:
             return _render(environment(None), template, common | context)
 
     def _static_url(self, name: str) -> str:
-        return f"{self._root}{self._prefix}/static/{name}?v={self.version(name)}"
+        return f"{self._reserved}/static/{name}?v={self.version(name)}"
 
 
 def _render(templates: Environment, template: str, context: dict[str, Any]) -> str:
