@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import random
 import time
+from typing import TypeVar
 
-from taler_paywall.operations import Payment, PaymentKey, SessionId
+from taler_paywall.operations import Payment, PaymentKey
 from taler_paywall.process_lock import ProcessLock
 
 #: Expiry is spread by this share, so that a busy site's payments are not all asked for in the same second.
 SPREAD = 0.1
 #: For so long no answer counts that may have been on its way when a payment was forgotten, in seconds.
 AFTERMATH = 10.0
+#: Of so many orders.
+MAX_FORGOTTEN = 10_000
+
+T = TypeVar("T")
 
 
 class MemoryCache:
@@ -23,7 +28,8 @@ class MemoryCache:
 
     def __init__(self, size: int = 100_000) -> None:
         self._size = size
-        self._payments: dict[str, tuple[float, PaymentKey, Payment | None]] = {}
+        self._payments: dict[str, tuple[float, PaymentKey, Payment]] = {}
+        self._forgotten: dict[str, float] = {}
         self._lock = ProcessLock()
         self._merchant_pub: str | None = None
 
@@ -35,34 +41,33 @@ class MemoryCache:
     def get(self, keys: tuple[PaymentKey, ...]) -> Payment | None:
         """Return the payment of the first key that is held and has not expired."""
         for key in keys:
-            expires, held, payment = self._payments.get(key.order_id, _NOTHING)
-            if payment and held == key:
-                if time.monotonic() < expires:
-                    return payment
+            if (entry := self._payments.get(key.order_id)) is not None and entry[1] == key:
+                if time.monotonic() < entry[0]:
+                    return entry[2]
                 with self._lock.own:
-                    self._payments.pop(key.order_id, None)
+                    if self._payments.get(key.order_id) is entry:
+                        del self._payments[key.order_id]
         return None
 
     def put(self, key: PaymentKey, payment: Payment, seconds: float, merchant_pub: str | None = None) -> None:
         """Hold a payment for about so many seconds, and the key that its contract names."""
         self._merchant_pub = merchant_pub or self._merchant_pub
-        expires = time.monotonic() + seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load only
+        now = time.monotonic()
+        expires = now + seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load only
         with self._lock.own:
-            until, _, held = self._payments.get(key.order_id, _NOTHING)
-            if held or time.monotonic() >= until:
-                self._hold(key, expires, payment)
+            if now >= self._forgotten.get(key.order_id, now):
+                _append(self._payments, key.order_id, (expires, key, payment), self._size)
 
     def forget(self, order_id: str) -> None:
-        """Drop a payment in whatever session: it was refunded. Who asked before that does not bring it back."""
+        """Drop a payment in whatever session: it was refunded, or moved. Who asked before does not bring it back."""
         with self._lock.own:
-            self._hold(PaymentKey(order_id, "", _NO_SESSION), time.monotonic() + AFTERMATH, None)
-
-    def _hold(self, key: PaymentKey, expires: float, payment: Payment | None) -> None:
-        self._payments.pop(key.order_id, None)
-        if len(self._payments) >= self._size:
-            del self._payments[next(iter(self._payments))]
-        self._payments[key.order_id] = (expires, key, payment)
+            self._payments.pop(order_id, None)
+            _append(self._forgotten, order_id, time.monotonic() + AFTERMATH, MAX_FORGOTTEN)
 
 
-_NO_SESSION = SessionId("-")
-_NOTHING: tuple[float, PaymentKey | None, Payment | None] = (0.0, None, None)
+def _append(held: dict[str, T], order_id: str, entry: T, size: int) -> None:
+    """Put an entry at the end of the row; the oldest makes room."""
+    held.pop(order_id, None)
+    if len(held) >= size:
+        del held[next(iter(held))]
+    held[order_id] = entry

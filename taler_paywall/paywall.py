@@ -94,9 +94,8 @@ class Paywall:
             partial_refund=settings.partial_refund,
         )
         self._currencies = Currencies()
-        self._reserved = Reserved(
-            self._storefront, self._cookies, self._pages, self._offers, long_polls=long_polls and settings.max_polls > 0
-        )
+        max_polls = settings.max_polls if long_polls else None
+        self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, max_polls)
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""

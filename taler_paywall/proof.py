@@ -165,6 +165,8 @@ def _prove(storefront: Storefront, order_id: str, proof: Proof, sessions: Abstra
         return Disproved(403, SIGNATURE_INVALID)
     sig, h_contract = crockford.encode(proof.sig), crockford.encode(proof.h_contract)
     accepted = yield from post_paid(order_id, sig, h_contract, session_id)
+    # The session that had it before has lost it.
+    yield from Forget(order_id)
     status = yield from get_order(order_id, session_id)
     if isinstance(status, OrderUnknown):
         return _UNKNOWN_ORDER
@@ -173,8 +175,6 @@ def _prove(storefront: Storefront, order_id: str, proof: Proof, sessions: Abstra
     if not _is_sold_here(storefront, order_id, status):
         return _UNKNOWN_ORDER
     refunded = accepted.refunded or status.refunded or status.refund_pending
-    if refunded:
-        yield from Forget(order_id)
     return Proved(refunded, accepted.pos_confirmation)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ from taler_paywall.settings import Settings
 from taler_paywall.templating import environment, static_files
 from taler_paywall.texts import Texts
 
+#: Longer pages are not told to the poll: servers bound the length of addresses.
+MAX_TOLD = 512
 #: How often a page without scripts looks whether it is paid, in seconds.
 REFRESH_SECONDS = 8
 
@@ -78,7 +81,8 @@ class Renderer:
 
     def poll_url(self, request: Request, order_id: str) -> str:
         """Return the address that tells when an order is paid; the page tells it where the order's cookie is gone."""
-        page = f"&page={quote_segment(request.target)}" if request.method == "GET" else ""
+        told = request.method == "GET" and len(request.target) <= MAX_TOLD
+        page = f"&page={quote_segment(request.target)}" if told else ""
         return f"{self._reserved}/poll-payment?order_id={quote_segment(order_id)}{page}"
 
     def page_url(self, request: Request, offer: Offer | None) -> str:
@@ -132,7 +136,7 @@ class Renderer:
             "page": request.target,
             "page_url": page_url,
             "continue_url": continue_url,
-            "refresh_url": page_url if reader.keeps_cookies else continue_url,
+            "refresh_url": self._refresh_url(reader, facts, offer, continue_url),
             "refresh_seconds": REFRESH_SECONDS,
             "expires_iso": _iso(facts.expires) if 0 < left < _LONGEST else "",
             "expires_in": reader.texts.duration(left) if 0 < left < _LONGEST else "",
@@ -142,6 +146,13 @@ class Renderer:
             "indexed": teaser is not None,
         }
         return self._page("page.html" if teaser is None else template, reader, context).encode()
+
+    def _refresh_url(self, reader: Reader, facts: Facts, offer: Offer | None, continue_url: str) -> str:
+        """Return where a page without scripts goes by itself, empty where it stays."""
+        if not facts.order_id and (facts.status != HTTPStatus.SERVICE_UNAVAILABLE or offer is None):
+            return ""
+        # Whether the order's cookie was kept is not known yet.
+        return continue_url if facts.order_id and not reader.keeps_cookies else self.page_url(reader.request, offer)
 
     def problem(self, facts: Facts) -> bytes:
         """Return problem details (RFC 9457) with everything that a program needs to pay."""

@@ -34,6 +34,8 @@ from taler_paywall.templating import STATIC
 MAX_FORMS, FORMS_SECONDS = 30, 60.0
 #: How many polls of one session may wait at once; further ones are answered at once.
 MAX_WAITING = 4
+#: How many polls that hold threads may ask the backend at once.
+MAX_ASKING = 2
 #: How many attempts of a session are tried for an order without a cookie.
 MAX_ATTEMPTS = 8
 
@@ -70,20 +72,21 @@ class Reserved:
         cookies: of the site.
         pages: of the site.
         offers: what is for sale.
-        long_polls: whether a poll may wait for its answer.
+        max_polls: how many polls may wait for their answer; None where each would hold a thread, and none may.
     """
 
     def __init__(
-        self, storefront: Storefront, cookies: Cookies, pages: Pages, offers: Offers, *, long_polls: bool
+        self, storefront: Storefront, cookies: Cookies, pages: Pages, offers: Offers, max_polls: int | None
     ) -> None:
         self._storefront = storefront
         self._cookies = cookies
         self._pages = pages
         self._offers = offers
-        self._long_polls = long_polls
+        self._max_polls = max_polls
         self._budget = Budget(MAX_FORMS, FORMS_SECONDS)
         self._waiting: Counter[SessionId] = Counter()
-        self._asking = ProcessLock()
+        self._asking: set[SessionId] = set()
+        self._lock = ProcessLock()
 
     def answer(self, request: Request, name: str, body: bytes | None) -> tuple[Request, Offer] | Errand | Response:
         """Answer; for "buy" and "buy again" return the request for the page that is bought, with the offer.
@@ -141,7 +144,11 @@ class Reserved:
 
     def _continue(self, request: Request, asked: Request, offer: Offer | None) -> Response:
         """Lead on who keeps cookies; who does not is told so once, and not made one order after another."""
-        if self._cookies.session_ids(request.headers, int(time.time())):
+        now, headers = int(time.time()), request.headers
+        tag = offer.resource.tag if offer else ""
+        # Either of these leads the page to the same order again.
+        kept = self._cookies.session(headers, now) or self._cookies.orders(headers, tag, now)
+        if kept or self._order_of(request, request.parameter("order_id")):
             return self._pages.redirect(303, self._storefront.public_url + asked.target, request)
         return self._pages.respond(asked, CookiesNeeded(), offer)
 
@@ -155,11 +162,16 @@ class Reserved:
         if order is None:
             return self._error(request, 404, ORDER_UNKNOWN, "this browser has no such order")
         free = self._waiting[order.session_id] < MAX_WAITING
-        wait = min(float(timeout or 0), MAX_WAIT) if self._long_polls and free else 0.0
+        wait = min(float(timeout or 0), MAX_WAIT) if self._max_polls and free else 0.0
         return Errand(request, self._polled(request, order, wait), wait)
 
     def _polled(self, request: Request, order: Order, wait: float) -> Answering:
-        outcome = yield from self._waited(order, wait) if wait else self._asked(order)
+        if wait:
+            outcome = yield from self._waited(order, wait)
+        elif self._max_polls is None:
+            outcome = yield from self._asked(order)
+        else:
+            outcome = yield from poll_flow(self._storefront, order, 0.0)
         if isinstance(outcome, Polled):
             return self._pages.json(request, 200, outcome.content)
         if isinstance(outcome, Refused):
@@ -185,15 +197,15 @@ class Reserved:
         return None
 
     def _asked(self, order: Order) -> PollFlow:
-        """Ask at once; where polls hold threads, one at a time: a slow backend must not take them all."""
-        asking = self._asking.own
-        if not self._long_polls and not asking.acquire(blocking=False):
-            return Unavailable(BackendBusy.reason, "another poll is asking")
+        """Ask where polls hold threads: few at a time, and one of a session, for a slow backend must not take all."""
+        with self._lock.own:
+            if order.session_id in self._asking or len(self._asking) >= MAX_ASKING:
+                return Unavailable(BackendBusy.reason, "other polls are asking")
+            self._asking.add(order.session_id)
         try:
             return (yield from poll_flow(self._storefront, order, 0.0))
         finally:
-            if not self._long_polls:
-                asking.release()
+            self._asking.discard(order.session_id)
 
     def _waited(self, order: Order, wait: float) -> PollFlow:
         """Count the polls of a session while they wait."""

@@ -50,16 +50,17 @@ def problems_of_templates(look: Look, directory: Path) -> Iterator[str]:
         look: of the pages.
         directory: the site's own templates.
     """
-    made = environment(directory)
+    made, broken = environment(directory), False
     for name in FileSystemLoader(directory).list_templates():
-        if name.endswith((".html", ".css", ".js")):
+        if name.endswith((".html", ".css", ".js", ".xml")):
             try:
                 made.get_template(name)
             except (TemplateError, OSError, UnicodeError) as error:
                 line = getattr(error, "lineno", None)
                 yield f"templates: {name}{f', line {line}' if line else ''}: {error}"
-                return
+                broken = True
     try:
-        static_files(look)
+        if not broken:
+            static_files(look)
     except Exception as error:  # noqa: BLE001 - a template may break in any way
         yield f"templates: the style sheet or the script cannot be made: {error}"

@@ -1,14 +1,17 @@
 (() => {
   const { poll, page, expires, continue: detour } = document.querySelector("main").dataset;
-  const status = document.querySelector("[role=status]");
-  const clock = document.querySelector("time");
-  const copy = document.querySelector("[data-copy]");
+  // A teaser may have times and states of its own.
+  const paying = document.querySelector(".taler-paywall") || document;
+  const status = paying.querySelector("[role=status]");
+  const clock = paying.querySelector("time");
+  const copy = paying.querySelector("[data-copy]");
   const waiting = status && status.textContent;
   const place = location.hash;
   // Loading counts, too: no quick circles.
   let asked = 0;
   let failures = 0;
   let crowded = false;
+  let left = false;
   let request;
   let timer;
 
@@ -18,10 +21,9 @@
 
   const leave = (url) => {
     clearTimeout(timer);
-    // Without a connection the browser would show a page of its own, and stay there.
-    if (!navigator.onLine) return addEventListener("online", () => leave(url), { once: true });
+    left = true;
     // An address that differs by its place alone would not be loaded.
-    history.replaceState(null, "", "?");
+    if (place) history.replaceState(null, "", "?");
     location.replace(url + place);
   };
 
@@ -31,6 +33,7 @@
   };
 
   const ask = async () => {
+    if (left) return;
     const early = asked + 3000 - performance.now();
     if (early > 0) return askIn(early);
     asked = performance.now();
@@ -43,7 +46,10 @@
       const answer = await fetch(poll + "&timeout=" + (document.hidden || crowded ? 0 : 20), options);
       if (answer.status === 404) return leave(detour);
       crowded = answer.status === 429;
-      if (crowded) return askIn(5000 * (1 + Math.random()));
+      if (crowded) {
+        say(waiting);
+        return askIn(5000 * (1 + Math.random()));
+      }
       if (!answer.ok) throw answer;
       const said = await answer.json();
       if (said.paid || said.already_paid_order_id) {
@@ -67,12 +73,12 @@
 
   const count = () => {
     const seconds = Math.max(0, expires - Date.now() / 1000);
-    // Nobody looks at a hidden tab: no new offer for it.
-    if (!seconds && !document.hidden) return leave(page);
+    // Nobody looks at a hidden tab: no new offer for it. Without a connection the browser would show a page of its own.
+    if (!seconds && !document.hidden && navigator.onLine) return leave(page);
     const [unit, size] = seconds > 7200 ? ["hour", 3600] : seconds > 60 ? ["minute", 60] : ["second", 1];
-    const left = size > 1 ? Math.floor(seconds / size) : Math.ceil(seconds / 10) * 10;
+    const amount = size > 1 ? Math.floor(seconds / size) : Math.ceil(seconds / 10) * 10;
     const format = { style: "unit", unit, unitDisplay: "long" };
-    clock.textContent = new Intl.NumberFormat(document.documentElement.lang, format).format(left);
+    clock.textContent = new Intl.NumberFormat(document.documentElement.lang, format).format(amount);
     setTimeout(count, 10000);
   };
 
@@ -80,7 +86,10 @@
     ask();
     // Hiding ends the request that waits, too.
     addEventListener("visibilitychange", ask);
-    addEventListener("pageshow", (event) => event.persisted && ask());
+    addEventListener("pageshow", (event) => {
+      left = left && !event.persisted;
+      if (event.persisted) ask();
+    });
     addEventListener("online", ask);
     // With a clock that is ahead: no circles either.
     if (clock && expires > Date.now() / 1000) count();
@@ -88,7 +97,7 @@
 
   if (copy) {
     const field = document.getElementById(copy.dataset.copy);
-    const told = document.querySelector("output");
+    const told = paying.querySelector("output");
     copy.hidden = false;
     copy.addEventListener("click", async () => {
       try {

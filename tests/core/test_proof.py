@@ -45,6 +45,7 @@ PROOF = Proof(SIG, HASH, SESSION)
 BODY = {"sig": crockford.encode(SIG), "h_contract": crockford.encode(HASH), "session_id": str(SESSION)}
 PROVE = f"POST orders/{ORDER.order_id}/paid"
 ACCEPTED = 200, {"refunded": False}
+FORGOTTEN = f"forget {ORDER.order_id}", None
 NO_SUCH_ORDER = Disproved(404, 2005)
 FORGED = Disproved(403, 2201)
 
@@ -95,7 +96,7 @@ def test_a_malformed_proof(body: bytes | None, status: int, code: int) -> None:
 
 def test_an_accepted_proof() -> None:
     """The backend binds the order to the session, and the private status is judged; the answer is the seed's."""
-    outcome, script = prove((PROVE, ACCEPTED), (get(ORDER), paid(ORDER)))
+    outcome, script = prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), paid(ORDER)))
     assert outcome == Proved(refunded=False)
     assert outcome.content == {"refunded": False}
     assert script.bodies == [BODY]
@@ -127,7 +128,7 @@ def test_a_forged_signature(storefront: Storefront, learnt: str | None, checked:
 @pytest.mark.parametrize("learnt", [KEY, None])
 def test_a_genuine_signature(learnt: str | None) -> None:
     """It goes to the backend whether the key is known or not: the signature alone is no proof of this order."""
-    outcome, _ = prove((PROVE, ACCEPTED), (get(ORDER), paid(ORDER)), learnt=learnt)
+    outcome, _ = prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), paid(ORDER)), learnt=learnt)
     assert outcome == Proved(refunded=False)
 
 
@@ -143,6 +144,7 @@ def test_any_session_of_this_browser() -> None:
     moved = order(session=OTHER_SESSION)
     outcome, _ = prove(
         (f"POST orders/{moved.order_id}/paid", ACCEPTED),
+        (f"forget {moved.order_id}", None),
         (get(moved), paid(moved)),
         proof=replace(PROOF, session_id=str(OTHER_SESSION)),
         order_id=moved.order_id,
@@ -188,17 +190,17 @@ def test_what_the_backend_says_of_itself(status: int, code: int) -> None:
 )
 def test_orders_of_others_are_like_unknown_ones(terms: dict[str, Any]) -> None:
     """What this site has not sold is not told apart from what nobody has."""
-    outcome, _ = prove((PROVE, ACCEPTED), (get(ORDER), paid(ORDER, terms)))
+    outcome, _ = prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), paid(ORDER, terms)))
     assert outcome == NO_SUCH_ORDER
     unknown, _ = prove((PROVE, UNKNOWN))
-    gone, _ = prove((PROVE, ACCEPTED), (get(ORDER), UNKNOWN))
+    gone, _ = prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), UNKNOWN))
     assert outcome == unknown == gone
 
 
 @pytest.mark.parametrize("status", [claimed(ORDER), unpaid(ORDER)], ids=["claimed", "unpaid"])
 def test_an_accepted_proof_that_changes_nothing(status: tuple[int, Any]) -> None:
     """The backend contradicts itself, or somebody else was faster: whether it is paid is unknown."""
-    outcome, _ = prove((PROVE, ACCEPTED), (get(ORDER), status))
+    outcome, _ = prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), status))
     assert isinstance(outcome, Unavailable)
     assert outcome.reason == "backend-nonsense"
 
@@ -206,7 +208,7 @@ def test_an_accepted_proof_that_changes_nothing(status: tuple[int, Any]) -> None
 def test_no_answer() -> None:
     """Whether the proof came through is unknown; it can be sent again."""
     assert isinstance(prove((PROVE, BackendUnreachable("no answer in time")))[0], Unavailable)
-    assert isinstance(prove((PROVE, ACCEPTED), (get(ORDER), BackendUnreachable("x")))[0], Unavailable)
+    assert isinstance(prove((PROVE, ACCEPTED), FORGOTTEN, (get(ORDER), BackendUnreachable("x")))[0], Unavailable)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_no_answer() -> None:
 def test_a_refunded_purchase(accepted: dict[str, Any], members: dict[str, Any]) -> None:
     """It is told, and no longer believed to be paid."""
     forgotten: list[str] = []
-    steps = [(PROVE, (200, accepted)), (get(ORDER), paid(ORDER, **members)), (f"forget {ORDER.order_id}", None)]
+    steps = [(PROVE, (200, accepted)), FORGOTTEN, (get(ORDER), paid(ORDER, **members))]
     script = Script(steps)
 
     def answer(op: Op[Any]) -> Any:
@@ -245,7 +247,9 @@ def test_the_key_is_learnt() -> None:
 
 def test_a_confirmation_for_the_staff() -> None:
     """What the backend gives along is given along; backends of 2022 say nothing at all."""
-    outcome, _ = prove((PROVE, (200, {"refunded": False, "pos_confirmation": "7"})), (get(ORDER), paid(ORDER)))
+    outcome, _ = prove(
+        (PROVE, (200, {"refunded": False, "pos_confirmation": "7"})), FORGOTTEN, (get(ORDER), paid(ORDER))
+    )
     assert isinstance(outcome, Proved)
     assert outcome.content == {"pos_confirmation": "7", "refunded": False}
 
