@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -65,6 +66,24 @@ def test_where_a_page_without_scripts_goes(keeps: bool) -> None:  # noqa: FBT001
     [goes] = [line.partition("url=")[2] for line in text.splitlines() if "http-equiv" in line]
     assert goes.startswith(f"{PAGE}?a=b" if keeps else own)
     assert "page=%2Farticles%2Fone%3Fa%3Db" in text
+
+
+@pytest.mark.parametrize(
+    ("method", "offer", "goes"),
+    [("GET", True, f"{PAGE}?a=b"), ("POST", True, PAGE), ("GET", False, None), ("POST", False, None)],
+)
+def test_where_a_page_goes_while_nobody_knows(method: str, offer: bool, goes: str | None) -> None:  # noqa: FBT001
+    """To the page itself, whatever cookies there are; never to the address of a POST."""
+    changes: dict[str, Any] = {"method": method, "keeps_cookies": False} | ({} if offer else {"offer": None})
+    text = respond(Unavailable("x", ""), **changes).body.decode()
+    assert re.findall('http-equiv="refresh" content="8; url=([^"]*)"', text) == ([goes] if goes else [])
+
+
+def test_a_page_that_is_too_long_for_an_address() -> None:
+    """The poll is asked without it: then the order's own cookie has to tell."""
+    for query, told in ((b"a=" + b"b" * 400, True), (b"a=" + b"b" * 600, False)):
+        [poll] = re.findall('data-poll="([^"]*)"', respond(query=query).body.decode())
+        assert ("&amp;page=" in poll) is told
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from taler_paywall.decision import PaymentRequired
 from taler_paywall.drive import run
 from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.http import Request, Response
-from taler_paywall.operations import BackendResponse, Call
+from taler_paywall.operations import BackendResponse, Call, SessionId
 from taler_paywall.paywall import Case, Granted, Paywall
-from taler_paywall.reserved import MAX_FORMS, MAX_WAITING, Errand
+from taler_paywall.reserved import MAX_ASKING, MAX_FORMS, MAX_WAITING, Errand
 
 OWN = "/.well-known/taler-paywall"
 
@@ -175,8 +175,8 @@ def test_one_session_waits_in_few_polls() -> None:
     assert not paywall._reserved._waiting
 
 
-def test_polls_that_hold_threads_ask_one_at_a_time() -> None:
-    """While the backend is slow, all threads but one are free: the others hear 429, and to come again."""
+def test_few_polls_hold_threads() -> None:
+    """One of a session, and two of all: the others hear 429, and to come again, while the backend is slow."""
     rules = [Rule("/articles/{slug}/*", "KUDOS:0.5", summary="Article {slug}")]
     paywall = Paywall(settings_of(rules), KEYS, SITE, long_polls=False)
     cookie = cookie_for(paywall)
@@ -184,6 +184,13 @@ def test_polls_that_hold_threads_ask_one_at_a_time() -> None:
     next(slow.flow)
     told = answered(paywall.finish(other, run(other.flow, lambda op: op)))
     assert (told.status, header(told, "retry-after")) == (429, "5")
+    sessions = [SessionId(f"S{number}") for number in range(MAX_ASKING)]
+    others = [poll(paywall, cookie_for(paywall, session_id=session)).flow for session in sessions]
+    for flow in others[:-1]:
+        next(flow)
+    with pytest.raises(StopIteration) as stopped:
+        next(others[-1])
+    assert stopped.value.value.status == 429
     slow.flow.close()
     next(poll(paywall, cookie).flow)
 
