@@ -16,6 +16,7 @@ from reader import Reader
 from running import ROOT, SECRET_KEY, TOKEN, Process, free_port
 
 from taler_paywall.asgi import Message, PaywallMiddleware
+from taler_paywall.reserved import MAX_WAITING
 from taler_paywall.settings import Options
 from taler_paywall.testing.client import serving
 from taler_paywall.testing.wallet import TalerWallet
@@ -135,7 +136,9 @@ def test_many_polls(front: Front, asked: Asked, purse: TalerWallet, sandbox: Til
         assert asked.poll().status_code == 200
         before = threads_of(front.process.popen.pid)
         for count in range(AT_A_TIME, POLLS + 1, AT_A_TIME):
-            asked.wait_outside(stack, AT_A_TIME)
+            for number in range(count - AT_A_TIME, count, MAX_WAITING):
+                reader = stack.enter_context(front.reader())
+                Asked.of(reader, f"{asked.order_id}-{number}").wait_outside(stack, MAX_WAITING)
             until_polls_at(sandbox, count)
         assert threads_of(front.process.popen.pid) <= before + 1
 

@@ -147,7 +147,8 @@ def test_questions_are_seconds_apart(show: Callable[..., Page]) -> None:
     for number in range(1, 4):
         polled.wait_for(page, number)
         page.evaluate("dispatchEvent(new Event('online'))")
-    assert all(pause >= 3 for pause in pauses(page)), pauses(page)
+    # The page's own clock counts whole milliseconds.
+    assert all(pause >= 2.99 for pause in pauses(page)), pauses(page)
     assert all(url.startswith(SITE) and url.endswith("&timeout=20") for url in polled.asked)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from taler_paywall.testing.wallet import TalerWallet
@@ -62,7 +64,7 @@ def test_free_pages_are_kept(site: Proxied) -> None:
     with site.reader() as reader, site.reader() as stranger:
         reader.visit("/?free")
         assert stranger.visit("/?free").headers["x-cache"] == "HIT"
-        style = "/.well-known/taler-paywall/static/style.css"
+        [style] = re.findall('"([^"]*/static/style.css[^"]*)"', stranger.visit("/.well-known/taler-paywall/no").text)
         reader.http.get(style)
         assert stranger.http.get(style).headers["x-cache"] in {"HIT", "MISS"}
 

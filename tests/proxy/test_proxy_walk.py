@@ -41,7 +41,7 @@ def test_refunded_and_bought_again(site: Proxied, sandbox: Sandbox, wallet: Tale
         eventually(lambda: reader.visit(BEES).status_code == 402, "the refund is seen")
         refunded = reader.visit(BEES)
         prefix = site.url.removeprefix(site.origin)
-        assert f'href="{prefix}/.well-known/taler-paywall/static/style.css"' in refunded.text
+        assert f'href="{prefix}/.well-known/taler-paywall/static/style.css?v=' in refunded.text
         assert f'action="{prefix}/.well-known/taler-paywall/reorder"' in refunded.text
         style = reader.http.get("/.well-known/taler-paywall/static/style.css")
         assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
