@@ -53,6 +53,7 @@ class Pages:
 
     def __init__(self, settings: Settings, public_url: str) -> None:
         self._settings = settings
+        self._public_url = public_url
         self._renderer = Renderer(settings, public_url)
         self._languages = Languages(settings.look.templates)
         site, backend = urlsplit(public_url), urlsplit(settings.backend_public_url)
@@ -120,6 +121,15 @@ class Pages:
         """Send a browser to a URL that was checked."""
         headers = ((b"location", url.encode()), (b"content-type", b"text/plain; charset=utf-8"))
         return self.finished(request, Response(status, headers))
+
+    def lead(self, request: Request, target: str) -> Response:
+        """Send a browser on to a page of this site.
+
+        Args:
+            request: that is answered.
+            target: path and query, as the application has them.
+        """
+        return self.redirect(303, self._public_url + target, request)
 
     def preflight(self, request: Request) -> Response:
         """Answer a CORS preflight of an allowed origin (Fetch standard), without the application."""

@@ -136,12 +136,12 @@ class Paywall:
             if not (decision.page or case.visit.buy_again):
                 extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
                 return Granted(decision.payment, tuple(self._set_cookies(case, decision)), extra)
-            page = decision.page or request.target
-            response = self._pages.redirect(303, self._storefront.public_url + page, request)
+            response = self._pages.lead(request, decision.page or request.target)
         elif case.visit.buy_again and isinstance(decision, PaymentRequired):
-            own = self._storefront.public_url + request.target
-            to_own = request.method == "GET" and self._pages.are_shown_for(case.offer.rule)
-            response = self._pages.redirect(303, own if to_own else decision.order_status_url, request)
+            if request.method == "GET" and self._pages.are_shown_for(case.offer.rule):
+                response = self._pages.lead(request, request.target)
+            else:
+                response = self._pages.redirect(303, decision.order_status_url, request)
         else:
             response = self._pages.respond(
                 request,

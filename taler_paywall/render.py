@@ -121,6 +121,7 @@ class Renderer:
         """
         request = reader.request
         left = facts.expires - reader.now
+        counted = 0 < left < _LONGEST
         page_url = self.page_url(request, offer)
         # Nothing goes to the address of a POST by itself.
         here = quote_segment(page_url.removeprefix(self._root))
@@ -129,30 +130,21 @@ class Renderer:
         context = {
             "said": facts,
             "offer": offer,
-            "qr": qr.svg(facts.taler_pay_uri, reader.texts.gettext("QR code for your wallet"))
-            if facts.taler_pay_uri
-            else "",
+            "qr": facts.taler_pay_uri and qr.svg(facts.taler_pay_uri, reader.texts.gettext("QR code for your wallet")),
             "poll_url": facts.poll_url,
             "page": request.target,
             "page_url": page_url,
             "continue_url": continue_url,
-            "refresh_url": self._refresh_url(reader, facts, offer, continue_url),
+            "refresh_url": _refresh_url(reader, facts, offer, page_url, continue_url),
             "refresh_seconds": REFRESH_SECONDS,
-            "expires_iso": _iso(facts.expires) if 0 < left < _LONGEST else "",
-            "expires_in": reader.texts.duration(left) if 0 < left < _LONGEST else "",
+            "expires_iso": _iso(facts.expires) if counted else "",
+            "expires_in": reader.texts.duration(left) if counted else "",
             "method": request.method if request.method in UNSAFE_METHODS else "GET",
             "teaser": escape(teaser) if teaser is not None else "",
             "structured": _structured(facts, offer) if teaser is not None and offer else None,
             "indexed": teaser is not None,
         }
         return self._page("page.html" if teaser is None else template, reader, context).encode()
-
-    def _refresh_url(self, reader: Reader, facts: Facts, offer: Offer | None, continue_url: str) -> str:
-        """Return where a page without scripts goes by itself, empty where it stays."""
-        if not facts.order_id and (facts.status != HTTPStatus.SERVICE_UNAVAILABLE or offer is None):
-            return ""
-        # Whether the order's cookie was kept is not known yet.
-        return continue_url if facts.order_id and not reader.keeps_cookies else self.page_url(reader.request, offer)
 
     def problem(self, facts: Facts) -> bytes:
         """Return problem details (RFC 9457) with everything that a program needs to pay."""
@@ -209,6 +201,14 @@ class Renderer:
 
     def _static_url(self, name: str) -> str:
         return f"{self._reserved}/static/{name}?v={self.version(name)}"
+
+
+def _refresh_url(reader: Reader, facts: Facts, offer: Offer | None, page_url: str, continue_url: str) -> str:
+    """Return where a page without scripts goes by itself, empty where it stays."""
+    if facts.order_id:
+        # Of a first visit nobody knows yet whether its cookie is kept.
+        return page_url if reader.keeps_cookies else continue_url
+    return page_url if offer and facts.status == HTTPStatus.SERVICE_UNAVAILABLE else ""
 
 
 def _render(templates: Environment, template: str, context: dict[str, Any]) -> str:

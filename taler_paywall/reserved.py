@@ -149,7 +149,7 @@ class Reserved:
         # Either of these leads the page to the same order again.
         kept = self._cookies.session(headers, now) or self._cookies.orders(headers, tag, now)
         if kept or self._order_of(request, request.parameter("order_id")):
-            return self._pages.redirect(303, self._storefront.public_url + asked.target, request)
+            return self._pages.lead(request, asked.target)
         return self._pages.respond(asked, CookiesNeeded(), offer)
 
     def _poll(self, request: Request) -> Errand | Response:
@@ -237,7 +237,7 @@ class Reserved:
         if isinstance(outcome, GivenBack):
             _log.info("refunded by the reader resource=%r order=%s", offer.resource.name, outcome.order.order_id)
             # The page says so, and where the wallet collects it.
-            return self._pages.redirect(303, self._storefront.public_url + asked.target, asked)
+            return self._pages.lead(asked, asked.target)
         if isinstance(outcome, Refused):
             return self.refuse(asked, outcome)
         _log.warning("unknown reason=%s detail=%r", outcome.reason, outcome.detail)
