@@ -7,21 +7,24 @@ SANDBOX_PORT ?= 9966
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test first second coverage mutants lint bench fuzz clean
+.PHONY: demo test first second third coverage mutants lint bench fuzz clean
 
 demo: $(VENV)/demo
 	PORT=$(PORT) SANDBOX_PORT=$(SANDBOX_PORT) exec $(RUN) -m examples.newspaper
 
-# PYTEST='tests/core -k gate' for some of the tests; all of them run in two parts, one for each core.
+# PYTEST='tests/core -k gate' for some of the tests; all of them run in three parts: they wait a lot.
 test: $(VENV)/test programs
-	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=2 first second)
+	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=3 first second third)
 	$(if $(PYTEST),,$(MAKE) --no-print-directory coverage)
 
-FIRST := $(addprefix tests/,core frameworks plugin prefork proxy sandbox site)
+FIRST := $(addprefix tests/,core plugin prefork proxy reader_side sandbox)
+SECOND := $(addprefix tests/,attacks clients fuzz site)
 first:
 	$(RUN) -m pytest $(FIRST)
 second:
-	$(RUN) -m pytest $(FIRST:%=--ignore=%)
+	$(RUN) -m pytest $(SECOND)
+third:
+	$(RUN) -m pytest $(addprefix --ignore=,$(FIRST) $(SECOND))
 
 # Every branch of the modules that decide whether content is delivered, by tests that draw no examples: a run is like
 # the next.
@@ -35,13 +38,14 @@ coverage: $(VENV)/test
 mutants: $(VENV)/test $(VENV)/mutants
 	nice $(RUN) tests/mutants.py $(MUTANTS)
 
-lint: $(VENV)/lint $(VENV)/test
+lint: $(VENV)/lint $(VENV)/test $(VENV)/bench
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(VENV)/test
+# One table, in 20 minutes; ROWS=a,c for some groups of it (python -m benchmarks --help names them).
+bench: $(VENV)/test $(VENV)/bench wrk
 	$(RUN) -m benchmarks $(ROWS)
 
 # A million paths, 100,000 cookies and 100,000 answers; FUZZ='--seed=2 --paths=1000' for others.
@@ -62,18 +66,21 @@ $(VENV)/demo: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 # Two of the stamps would run pip in one environment.
-$(VENV)/lint $(VENV)/mutants: $(VENV)/test
-$(VENV)/test $(VENV)/lint $(VENV)/mutants: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/lint $(VENV)/mutants $(VENV)/bench: $(VENV)/test
+$(VENV)/test $(VENV)/lint $(VENV)/mutants $(VENV)/bench: $(VENV)/%: pyproject.toml | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	touch $@
 
-# The browser of the tests, the client of the scripts in the guides and the reverse proxy are the system's; where they
-# cannot be had the tests say so and fail. Each is a command, with its package where that has another name.
-.PHONY: programs
-programs:
-	@missing=; PATH="$$PATH:/usr/sbin"; for program in chromium curl nginx:nginx-light; do \
+# The browser of the tests, the client of the scripts in the guides and the reverse proxy are the system's, as is what
+# drives the servers of the benchmark; where they cannot be had the tests say so and fail, and the benchmark leaves that
+# group out. Each is a command, with its package where that has another name.
+programs: NEEDED := chromium curl nginx:nginx-light
+wrk: NEEDED := wrk
+.PHONY: programs wrk
+programs wrk:
+	@missing=; PATH="$$PATH:/usr/sbin"; for program in $(NEEDED); do \
 	  command -v $${program%:*} >/dev/null || missing="$$missing $${program#*:}"; done; \
 	[ -z "$$missing" ] || { \
 	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$sudo apt-get update -qq && $$sudo apt-get install -y -qq --no-install-recommends $$missing; } \
-	|| echo "cannot be installed:$$missing: the tests that need them will fail" >&2
+	|| echo "cannot be installed:$$missing: what needs them will fail, or is left out" >&2

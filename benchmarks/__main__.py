@@ -1,46 +1,70 @@
-"""What the paywall costs, measured beside the bare application in the same run: ``make bench``."""
+"""What the paywall costs, measured beside the bare application in the same run: ``make bench``.
+
+``UPDATE_DOCS=1 make bench`` writes docs/performance.md anew.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
+import os
+import platform
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
-from benchmarks.gate import measure_gate
-from benchmarks.inprocess import measure_requests
-from benchmarks.sandbox import measure_sandbox
+from benchmarks.report import publish
 from benchmarks.shop import running_sandbox
-from benchmarks.streams import measure_streams
-from benchmarks.visits import count_calls
+from benchmarks.table import Row, printed
 
-ROWS = ("requests", "gate", "calls", "streams", "sandbox")
+#: The groups: their letter, the module whose ``measure`` yields the rows, and what they tell.
+GROUPS: Final = {
+    "a": ("inprocess", "microseconds that a request takes longer in process"),
+    "b": ("peers", "the same beside other middlewares"),
+    "c": ("throughput", "requests a second through real servers"),
+    "d": ("visits", "calls of the merchant backend for each kind of visit"),
+    "e": ("growth", "what grows: cache, rules, visitors, waiting pages"),
+    "f": ("streams", "long answers, import time and memory of a worker"),
+    "g": ("sandbox", "what the sandbox bears"),
+}
 
 
 def main() -> None:
-    """Measure the rows that were asked for, print them, and write them as JSON."""
+    """Measure the groups that were asked for, print the table, and write it as JSON."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("rows", nargs="?", default=",".join(ROWS), help=f"some of {','.join(ROWS)}")
+    parser.add_argument("rows", nargs="?", default=",".join(GROUPS), help=f"some of {','.join(GROUPS)}")
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench.json"))
     options = parser.parse_args()
-    rows = options.rows.split(",")
-    if unknown := set(rows) - set(ROWS):
-        parser.error(f"no such row: {', '.join(sorted(unknown))}")
-    logging.getLogger("taler_paywall").setLevel(logging.ERROR)
-    results: dict[str, object] = {}
-    with running_sandbox() as sandbox:
-        if "requests" in rows:
-            results["requests"] = measure_requests(sandbox)
-        if "gate" in rows:
-            results["gate"] = measure_gate(sandbox)
-        if "calls" in rows:
-            results["calls"] = count_calls(sandbox)
-        if "streams" in rows:
-            results["streams"] = measure_streams(sandbox)
-    if "sandbox" in rows:
-        results["sandbox"] = measure_sandbox()
+    wanted = options.rows.split(",")
+    if unknown := set(wanted) - set(GROUPS):
+        parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    logging.getLogger("taler_paywall").setLevel(logging.CRITICAL)
+    began = time.monotonic()
+    rows = list(measured(wanted))
+    minutes = (time.monotonic() - began) / 60
+    print(f"\n{printed(rows)}\n\n{len(rows)} rows in {minutes:.1f} minutes")
     options.json.parent.mkdir(exist_ok=True)
-    options.json.write_text(json.dumps(results, indent=1) + "\n")
+    machine = {"python": platform.python_version(), "system": platform.platform(), "minutes": round(minutes, 1)}
+    about = {"version": version("taler_paywall"), "date": time.strftime("%Y-%m-%d"), **machine}
+    content = {"about": about, "rows": [row.members() for row in rows]}
+    options.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    if os.environ.get("UPDATE_DOCS"):
+        publish(options.json)
+
+
+def measured(groups: list[str]) -> Iterator[Row]:
+    """Measure some groups, and tell on the way how far it is."""
+    for group in groups:
+        module, about = GROUPS[group]
+        print(f"{group}: {about}", flush=True)
+        with running_sandbox() as sandbox:
+            for row in importlib.import_module(f"benchmarks.{module}").measure(sandbox):
+                print("  " + "  ".join(cell for cell in row.cells() if cell), flush=True)
+                yield row
 
 
 if __name__ == "__main__":

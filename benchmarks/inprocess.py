@@ -3,76 +3,221 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
-import time
-from collections.abc import Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from typing import Final
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-from benchmarks.shop import Cookies, Sandbox, application, buy, nothing, scope_of, visit
+from benchmarks import gate
+from benchmarks.fresh import BenchmarkError, asgi, compare, message, wsgi
+from benchmarks.shop import BODY, KEY, SITE, TOKEN, Cookies, Sandbox, application, buy, visit
+from benchmarks.table import Limit, Row
 from taler_paywall import Rule
-from taler_paywall.asgi import ASGIApp, Scope
+from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.operations import BackendRequest, BackendResponse
+from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywallMiddleware
 
-ROUNDS = 15
-REQUESTS = 4000
+RULES: Final = {"/articles/{slug}/*": "KUDOS:0.5"}
+#: How many articles are asked for, each by a reader who has bought it, and how many pages of each.
+READERS, PAGES = 12, 16
+FREE: Final = [message(f"/about/the-paper-{number}") for number in range(200)]
+FREE_BESIDE: Final = [message(f"/section/the-paper-{number}") for number in range(200)]
+BARE, BARE_WSGI = "bare application", "bare WSGI application"
+FREE_LIMIT, THOUSAND_LIMIT, PAID_LIMIT = Limit("added", 2.0), Limit("added", 4.0), Limit("added", 15.0)
 
-
-async def discard(_: Any) -> None:
-    """Send nowhere."""
-
-
-async def once(app: ASGIApp, scope: Scope) -> float:
-    """Return microseconds per request of one round."""
-    start = time.perf_counter()
-    for _ in range(REQUESTS):
-        await app(scope, nothing, discard)
-    return (time.perf_counter() - start) / REQUESTS * 1e6
+Readers = Mapping[str, Cookies]
 
 
-async def compare(rows: Sequence[tuple[str, ASGIApp, Scope]]) -> dict[str, dict[str, float]]:
-    """Measure all rows in turns, each beside the bare application and a second run of that."""
-    times: dict[str, list[float]] = {name: [] for name, _, _ in rows}
-    bare: list[float] = []
-    again: list[float] = []
-    for _ in range(ROUNDS):
-        bare.append(await once(application, rows[0][2]))
-        for name, app, scope in rows:
-            times[name].append(await once(app, scope))
-        again.append(await once(application, rows[0][2]))
-    base = statistics.median(bare)
-    print(f"{'bare application':38} {base:8.2f} µs   (a second bare run: {statistics.median(again) - base:+.2f} µs)")
-    result = {"bare": {"median": base, "again": statistics.median(again)}}
-    for name, values in times.items():
-        added = [value - beside for value, beside in zip(values, bare, strict=True)]
-        low, _, high = statistics.quantiles(added, n=4)
-        result[name] = {"added": statistics.median(added), "low": low, "high": high}
-        print(f"{name:38} {statistics.median(added):+8.2f} µs   (quartiles {low:+.2f} {high:+.2f})")
-    return result
+def measure(sandbox: Sandbox) -> Iterator[Row]:
+    """Measure every kind of request that has an answer without a call of the backend over the network."""
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        yield from free_paths(loop, sandbox)
+        readers = loop.run_until_complete(customers(sandbox, paying=True))
+        visitors = loop.run_until_complete(customers(sandbox, paying=False))
+        yield from paid_path(loop, sandbox, readers)
+        yield from through_wsgi(sandbox, readers)
+        yield from recorded(loop, sandbox, readers, visitors)
+        yield from without_order(loop, sandbox, visitors)
+        yield from gate.measure(loop, sandbox)
 
 
-def measure_requests(sandbox: Sandbox) -> dict[str, dict[str, float]]:
-    """Measure free and paid requests; the payment is a real one at the sandbox."""
+def free_paths(loop: asyncio.AbstractEventLoop, sandbox: Sandbox) -> Iterator[Row]:
+    """Measure what is not sold, beside more and more rules."""
+    ways = {BARE: asgi(loop, application, FREE)}
+    limits: dict[str, Limit] = {}
+    for count in (1, 100, 1_000, 10_000):
+        rules = f"{count:,} template rule{'s' if count > 1 else ''}"
+        ways[f"free path, {rules}"] = asgi(loop, sandbox.paywalled(templates("/section-{}", count)), FREE)
+        beside = asgi(loop, sandbox.paywalled(templates("/section/topic-{}", count)), FREE_BESIDE)
+        ways[f"free path in a section with {rules}"] = beside
+        limit = {1: FREE_LIMIT, 1_000: THOUSAND_LIMIT}.get(count)
+        limits |= dict.fromkeys(list(ways)[-2:], limit) if limit else {}
+    patterns = [re.compile(rf"/archive-{number}/(?P<year>[0-9]{{4}})/[a-z]+") for number in range(100)]
+    expressions = [Rule(pattern, "KUDOS:0.5", page="/archive") for pattern in patterns]
+    ways["free path, 100 regular expressions"] = asgi(loop, sandbox.paywalled(expressions), FREE)
+    yield from compare("a", ways, limits)
 
-    async def run() -> dict[str, dict[str, float]]:
-        one = sandbox.paywalled({"/articles/{slug}/*": "KUDOS:0.5"}, recheck_after=3600)
-        many = sandbox.paywalled([Rule(f"/section-{n}/{{slug}}/*", "KUDOS:0.5") for n in range(1000)])
-        cookies: Cookies = {}
-        await buy(one, "/articles/one", cookies)
-        await visit(one, "/articles/one", cookies)
-        unpaid = scope_of("/articles/one")
-        unpaid["headers"] = [*unpaid["headers"], (b"sec-purpose", b"prefetch")]
-        # The first price that is shown asks how the currency is written.
-        await once(one, unpaid)
-        asked = len(sandbox.requests)
-        rows = [
-            ("free path, 1 rule", one, scope_of("/about/the-paper")),
-            ("free path, 1,000 rules", many, scope_of("/about/the-paper")),
-            ("paid path, cookie and cache", one, scope_of("/articles/one", cookies)),
-            ("402 without an order", one, unpaid),
-        ]
-        result = await compare(rows)
-        if len(sandbox.requests) != asked:
-            msg = "the backend was asked during the measurement: the paid path was not cached"
-            raise RuntimeError(msg)
-        return result
 
-    return asyncio.run(run())
+def templates(prefix: str, count: int) -> list[Rule]:
+    """Return so many rules, told apart by the number in their prefix."""
+    return [Rule(f"{prefix.format(number)}/{{slug}}/*", "KUDOS:0.5") for number in range(count)]
+
+
+async def customers(sandbox: Sandbox, *, paying: bool) -> Readers:
+    """Return the cookies of readers, each of whom wants an article of its own, and has bought it or has not."""
+    app = sandbox.paywalled(RULES)
+    readers: dict[str, Cookies] = {}
+    for number in range(READERS):
+        path, cookies = f"/articles/{'paid' if paying else 'wanted'}-{number}", Cookies()
+        await (buy if paying else visit)(app, path, cookies)
+        # The first visit after paying marks the order as read.
+        await visit(app, path, cookies)
+        readers[path] = cookies
+    await app.aclose()
+    return readers
+
+
+def asked_by(readers: Readers, foreign: Cookies | None = None, **headers: bytes) -> list[bytes]:
+    """Return what readers ask for: several pages of their articles, with their cookies behind foreign ones."""
+    return [
+        message(f"{path}/page-{page}", {**(foreign or {}), **cookies}, **headers)
+        for page in range(PAGES)
+        for path, cookies in readers.items()
+    ]
+
+
+def paid_path(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, readers: Readers) -> Iterator[Row]:
+    """Measure what was bought, when the payment is remembered."""
+    paid = sandbox.paywalled(RULES, recheck_after=3600)
+    foreign = {b"foreign_%d" % number: b"x" * 100 for number in range(72)}
+    asked, loaded = asked_by(readers), asked_by(readers, foreign)
+    ways = {
+        BARE: asgi(loop, application, asked),
+        "paid path, valid cookie, payment in the cache": asgi(loop, paid, asked, mark=b"cache-control"),
+        "the same with 8 KiB of foreign cookies": asgi(loop, paid, loaded, mark=b"cache-control"),
+    }
+    loop.run_until_complete(opened(paid, readers))
+    yield from unasked(sandbox, compare("a", ways, dict.fromkeys(list(ways)[1:2], PAID_LIMIT)))
+    loop.run_until_complete(paid.aclose())
+
+
+async def opened(app: PaywallMiddleware, readers: Readers) -> None:
+    """Let the paywall remember what was bought."""
+    for path, cookies in readers.items():
+        await visit(app, path, dict(cookies))
+
+
+def unasked(sandbox: Sandbox, rows: Iterator[Row]) -> Iterator[Row]:
+    """Measure without the backend.
+
+    Raises:
+        BenchmarkError: it was asked all the same.
+    """
+    before = len(sandbox.requests)
+    measured = list(rows)
+    if len(sandbox.requests) != before:
+        raise BenchmarkError(f"the backend was asked during the measurement: {sandbox.requests[before:][:3]}")
+    yield from measured
+
+
+def bare_wsgi(_: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer as the ASGI application does."""
+    start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", "1000")])
+    return [BODY]
+
+
+def through_wsgi(sandbox: Sandbox, readers: Readers) -> Iterator[Row]:
+    """Measure the other adapter; the cookies are the same."""
+    asked = asked_by(readers)
+    paywalled = WsgiPaywallMiddleware(
+        bare_wsgi, RULES, backend=sandbox.url, token=TOKEN, secret_key=KEY, public_url=SITE, recheck_after=3600
+    )
+    free, paid = "WSGI: free path, 1 template rule", "WSGI: paid path, valid cookie, payment in the cache"
+    ways = {
+        BARE_WSGI: wsgi(bare_wsgi, FREE),
+        free: wsgi(paywalled, FREE),
+        paid: wsgi(paywalled, asked, mark=b"cache-control"),
+    }
+    ways[paid].check(paid)
+    yield from unasked(sandbox, compare("a", ways, {free: FREE_LIMIT, paid: PAID_LIMIT}))
+    paywalled.close()
+
+
+class Recorded:
+    """The answers of a real backend, which is asked for each of them once."""
+
+    def __init__(self, backend: AsyncHttpBackend) -> None:
+        self.asked = 0
+        self._backend = backend
+        self._answers: dict[BackendRequest, BackendResponse] = {}
+
+    async def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse:
+        """Answer from memory."""
+        self.asked += 1
+        if request not in self._answers:
+            self._answers[request] = await self._backend.send(request, deadline)
+        return self._answers[request]
+
+
+def recorded(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, readers: Readers, visitors: Readers) -> Iterator[Row]:
+    """Measure requests that ask the backend once, when it answers at once."""
+    transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN)
+    backend = Recorded(transport)
+
+    def asking(**options: str) -> PaywallMiddleware:
+        app = sandbox.paywalled(RULES, recheck_after=0, **options)
+        app._perform = partial(app._perform, backend=backend)  # noqa: SLF001 - no option takes a backend of one's own
+        return app
+
+    redirecting, showing = asking(), asking(unpaid="page")
+    wanted = asked_by(visitors)
+    api = asked_by(visitors, accept=b"application/json", sec_fetch_mode=b"cors", sec_fetch_dest=b"empty")
+    cached, own = b"cache-control", "with an order cookie, backend in memory"
+    ways = {
+        BARE: asgi(loop, application, wanted),
+        "paid path, payment not in the cache, backend in memory": asgi(
+            loop, redirecting, asked_by(readers), 200, cached
+        ),
+        f"unpaid {own}: redirect (302)": asgi(loop, redirecting, wanted, 302, b"location"),
+        f"unpaid {own}: problem (402, JSON)": asgi(loop, redirecting, api, 402, cached),
+        f"unpaid {own}: page with QR code (402, HTML)": asgi(loop, showing, wanted, 402, cached),
+    }
+    for name, way in list(ways.items())[1:]:
+        way.check(name)
+        before = backend.asked
+        way.check(name)
+        if backend.asked - before != len(way.messages):
+            raise BenchmarkError(f"{name}: {backend.asked - before} calls for {len(way.messages)} requests")
+    yield from unasked(sandbox, compare("a", ways))
+    loop.run_until_complete(transport.aclose())
+
+
+def without_order(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, visitors: Readers) -> Iterator[Row]:
+    """Measure refusals without the backend: these requests must not make an order."""
+    app, mark = sandbox.paywalled(RULES), b"cache-control"
+    nobody: Readers = {path: {} for path in visitors}
+    text, html = asked_by(nobody, sec_purpose=b"prefetch", accept=b"*/*"), asked_by(nobody, sec_purpose=b"prefetch")
+    other = asked_by(_forged(visitors), sec_purpose=b"prefetch", accept=b"*/*")
+    ways = {
+        BARE: asgi(loop, application, text),
+        "402 without an order, text": asgi(loop, app, text, 402, mark),
+        "402 without an order, HTML page": asgi(loop, app, html, 402, mark),
+        "402, text, forged cookie": asgi(loop, app, other, 402, mark),
+    }
+    # The first price that is shown asks how the currency is written.
+    ways["402 without an order, text"].check("currency")
+    yield from unasked(sandbox, compare("a", ways))
+    loop.run_until_complete(app.aclose())
+
+
+def _forged(readers: Readers) -> Readers:
+    """Return cookies with their signatures turned round."""
+
+    def turned(value: bytes) -> bytes:
+        signed, dot, signature = value.rpartition(b".")
+        return signed + dot + signature[::-1]
+
+    return {path: {name: turned(value) for name, value in cookies.items()} for path, cookies in readers.items()}

@@ -1,10 +1,12 @@
-"""Servers of the benchmark of streams, and a client that costs so little that the server is what is measured."""
+"""Servers of the benchmark, and a client that costs so little that the server is what is measured."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
+import secrets
 import socket
 import subprocess
 import sys
@@ -13,13 +15,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import httpx
 
+from benchmarks.shop import TOKEN, Sandbox, pay, scope_of
 from taler_paywall.sandbox.process import listen
 
 START_SECONDS: Final = 60
+#: What a browser sends with a navigation, without the host and the cookies.
+BROWSER: Final = {name.decode(): value.decode() for name, value in scope_of("/")["headers"] if name != b"host"}
 _BUFFER: Final = bytearray(1 << 18)
 
 
@@ -66,25 +71,51 @@ def running(command: list[str], **settings: str) -> Iterator[Server]:
     with contextlib.closing(listen("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     arguments = [sys.executable, "-m", *(part.replace("PORT", str(port)) for part in command)]
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as log:
         settings |= {"HOME": home, "XDG_STATE_HOME": home, "TALER_PAYWALL_PUBLIC_URL": f"http://127.0.0.1:{port}"}
         environment = {"PATH": os.environ["PATH"]} | settings
-        with subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen(arguments, env=environment, stderr=log) as process:
             try:
-                yield Server(port, _worker(process, port))
+                yield Server(port, _worker(process, port, log))
             finally:
                 process.terminate()
 
 
-def _worker(process: subprocess.Popen[bytes], port: int) -> int:
+def _worker(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> int:
     """Wait until a server answers, and return its worker's process ID."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             return int(httpx.get(f"http://127.0.0.1:{port}/pid", trust_env=False, timeout=START_SECONDS).text)
         time.sleep(0.05)
-    said = process.stderr.read().decode() if process.poll() is not None and process.stderr else ""
+    log.seek(0)
+    said = log.read().decode(errors="replace")
     raise ServerError(f"the server at port {port} does not answer (is the extra 'test' installed?)\n{said}")
+
+
+def behind(sandbox: Sandbox) -> dict[str, str]:
+    """Return the environment of a site whose backend is this sandbox, with a secret key of its own."""
+    return {
+        "TALER_PAYWALL_BACKEND": sandbox.url,
+        "TALER_PAYWALL_TOKEN": TOKEN,
+        "TALER_PAYWALL_SECRET_KEY": secrets.token_urlsafe(32),
+    }
+
+
+def order(server: Server, path: str, *, paid: bool) -> str:
+    """Ask for what is sold as a new browser does, pay if it is to be paid, and return its cookies as a header.
+
+    Raises:
+        ServerError: nothing is asked for it.
+    """
+    with httpx.Client(base_url=server.url, headers=BROWSER, trust_env=False) as browser:
+        asked = browser.get(path)
+        if asked.status_code != 302:
+            raise ServerError(f"{path}: {asked.status_code} instead of 302\n{asked.text}")
+        if paid:
+            asyncio.run(pay(asked.headers["location"]))
+            browser.get(path).raise_for_status()
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 import threading
@@ -38,10 +39,17 @@ async def application(_: Scope, __: Receive, send: Send) -> None:
 
 @dataclass
 class Sandbox:
-    """A sandbox behind real HTTP that counts what it is asked."""
+    """A sandbox behind real HTTP that counts what it is asked.
+
+    Args:
+        url: its base URL.
+        requests: methods and paths, in their order.
+        pace: how long it thinks about each request, in seconds.
+    """
 
     url: str
     requests: list[str] = field(default_factory=list)
+    pace: float = 0.0
 
     def paywalled(self, rules: RuleList, **options: Any) -> PaywallMiddleware:
         """Return the application behind a paywall with this backend."""
@@ -60,6 +68,8 @@ def running_sandbox() -> Iterator[Sandbox]:
         async def counting(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
             if scope["type"] == "http":
                 sandbox.requests.append(f"{scope['method']} {scope['path']}")
+                if sandbox.pace:
+                    await asyncio.sleep(sandbox.pace)
             await backend(scope, receive, send)
 
         server = uvicorn.Server(uvicorn.Config(counting, log_level="warning"))

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import secrets
-import statistics
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
-import httpx
-
-from benchmarks.server import Fetched, Server, fetch, running
-from benchmarks.shop import TOKEN, Sandbox, pay, scope_of
+from benchmarks import workers
+from benchmarks.samples import Samples, sampled
+from benchmarks.server import Fetched, Server, ServerError, behind, fetch, order, running
+from benchmarks.shop import Sandbox
 from benchmarks.streamed import EVENT_SENT, FILE, SIZE
+from benchmarks.table import Limit, Row
 
-ROUNDS: Final = 21
+ROUNDS: Final = 11
 EVENTS: Final = 50_000
 MANY_EVENTS: Final = 200_000
 
 #: An answer through the paywall may take so much of the time that it takes without, and so many megabytes more.
-LIMIT: Final = 1.05
-LIMIT_MB: Final = 5
+LIMIT: Final = Limit("ratio", 1.05)
+LIMIT_MB: Final = Limit("added", 5)
 
 KINDS: Final = {
     "download": f"{SIZE / 1e6:.0f} MB in chunks",
@@ -46,48 +45,30 @@ SERVERS: Final = {
 }
 
 
-@dataclass
-class Way:
-    """One way to an answer, and what it has cost.
-
-    Args:
-        grown: megabytes that the worker had at the most during an answer, beyond what it had before.
-    """
-
-    server: Server
-    folder: str
-    cookie: str
-    fetched: list[Fetched] = field(default_factory=list)
-    grown: list[float] = field(default_factory=list)
-
-    def measure(self, kind: str, size: int) -> None:
-        """Fetch once."""
-        self.server.forget_peak()
-        before, _ = self.server.memory()
-        self.fetched.append(fetch(self.server, f"/{self.folder}/{kind}", self.cookie, size))
-        self.grown.append(self.server.memory()[1] - before)
-
-    @property
-    def first_ms(self) -> float:
-        """The median of the milliseconds until the first byte."""
-        return statistics.median(one.first for one in self.fetched) * 1000
-
-
-def measure_streams(sandbox: Sandbox) -> dict[str, object]:
-    """Measure every kind of answer on both adapters."""
-    print(f"streams: limits x {LIMIT} of the bare application's time, {LIMIT_MB:+} MB of the worker's memory")
-    result: dict[str, object] = {}
+def measure(sandbox: Sandbox) -> Iterator[Row]:
+    """Measure every kind of answer on both adapters, then the workers themselves."""
     for name, commands in SERVERS.items():
         with _servers(sandbox, commands) as (bare, paywalled):
-            cookie = _buy(paywalled)
+            cookie = order(paywalled, "/paid/pid", paid=True)
             asked = len(sandbox.requests)
-            for kind, what in KINDS.items():
-                result[f"{name}, {what}"] = _compare(name, kind, bare, paywalled, cookie)
-            result[f"{name}, memory"] = _memory(bare, paywalled, cookie)
+            rows = [row for kind in KINDS for row in _compare(name, kind, bare, paywalled, cookie)]
+            rows.append(_long(name, bare, paywalled, cookie))
             if len(sandbox.requests) != asked:
-                msg = "the backend was asked during the measurement: the paid path was not cached"
-                raise RuntimeError(msg)
-    return result
+                raise ServerError("the backend was asked during the measurement: the paid path was not cached")
+        yield from rows
+    yield from workers.measure(sandbox)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one answer has cost.
+
+    Args:
+        grown: megabytes that the worker had at the most during the answer, beyond what it had before.
+    """
+
+    fetched: Fetched
+    grown: float
 
 
 @contextlib.contextmanager
@@ -95,72 +76,55 @@ def _servers(sandbox: Sandbox, commands: tuple[list[str], list[str]]) -> Iterato
     """Run the application alone and behind the paywall; its file is without content on the disk."""
     with tempfile.NamedTemporaryFile() as file, contextlib.ExitStack() as stack:
         os.truncate(file.name, SIZE)
-        settings = {
-            FILE: file.name,
-            "TALER_PAYWALL_BACKEND": sandbox.url,
-            "TALER_PAYWALL_TOKEN": TOKEN,
-            "TALER_PAYWALL_SECRET_KEY": secrets.token_urlsafe(32),
-        }
+        settings = behind(sandbox) | {FILE: file.name}
         yield [stack.enter_context(running(command, **settings)) for command in commands]
 
 
-def _buy(server: Server) -> str:
-    """Buy what is for sale as a browser does, and return its cookies as a header."""
-    headers = [pair for pair in scope_of("/")["headers"] if pair[0] != b"host"]
-    with httpx.Client(base_url=server.url, headers=headers, trust_env=False) as browser:
-        asyncio.run(pay(browser.get("/paid/pid").headers["location"]))
-        browser.get("/paid/pid").raise_for_status()
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in browser.cookies.jar)
-
-
-def _compare(name: str, kind: str, bare: Server, paywalled: Server, cookie: str) -> dict[str, object]:
+def _compare(name: str, kind: str, bare: Server, paywalled: Server, cookie: str) -> Iterator[Row]:
     """Measure one kind of answer in turns: bare, on a free path, paid, and bare again."""
     size = EVENTS * EVENT_SENT if kind == "events" else SIZE
+    what = f"{name}, {KINDS[kind]}"
     ways = {
-        "bare": Way(bare, "free", cookie),
-        "free path": Way(paywalled, "free", cookie),
-        "paid": Way(paywalled, "paid", cookie),
-        "bare again": Way(bare, "free", cookie),
+        f"{what}: bare": (bare, "free"),
+        f"{what}: free path": (paywalled, "free"),
+        f"{what}: paid": (paywalled, "paid"),
     }
-    for _ in range(ROUNDS):
-        for way in ways.values():
-            way.measure(kind, size)
-    first, again = ways["bare"], ways["bare again"]
-    base, first_ms = statistics.median(one.all for one in first.fetched), first.first_ms
-    result: dict[str, object] = {"seconds": base, "first ms": first_ms}
-    print(f"{f'{name}, {KINDS[kind]}':38} {base:8.3f} s   (first byte after {first_ms:.1f} ms)")
-    for way_name in ("bare again", "free path", "paid"):
-        way = ways[way_name]
-        beside = [first.fetched] if way is again else [first.fetched, again.fetched]
-        time = _ratio(way.fetched, beside, "all")
-        processor = _ratio(way.fetched, beside, "processor")
-        added, delay = max(way.grown) - max(first.grown), way.first_ms - first_ms
-        print(
-            f"{f'  {way_name}':38} x {time[1]:6.3f}     (quartiles {time[0]:.3f} {time[2]:.3f}; processor time x "
-            f"{processor[1]:.3f}, {processor[0]:.3f} {processor[2]:.3f}; first byte {delay:+.1f} ms; {added:+.1f} MB)"
+    fetching = {
+        way: partial(_fetch, server, f"/{folder}/{kind}", cookie, size) for way, (server, folder) in ways.items()
+    }
+    samples = sampled("f", fetching, ROUNDS)
+    whole = samples.rounds("s", lambda sample: sample.fetched.all)
+    processor = samples.rounds("s", lambda sample: sample.fetched.processor)
+    _, free, paid = ways
+    for way in (free, paid):
+        used = processor.row(way)
+        yield whole.row(
+            way, LIMIT, **{"processor s": used.value, "processor ratio": used.ratio[1] if used.ratio else 1.0}
         )
-        result[way_name] = {"time": time, "processor time": processor, "first ms": way.first_ms, "MB added": added}
-    return result
+    first = samples.rounds("ms", lambda sample: sample.fetched.first * 1000)
+    yield replace(first.row(paid), name=f"{paid}, first byte")
+    yield _grown(samples, paid)
 
 
-def _ratio(fetched: list[Fetched], beside: list[list[Fetched]], what: str) -> tuple[float, float, float]:
-    """Return lower quartile, median and upper quartile of what is beside the mean of others in the same round."""
-    ratios = [
-        getattr(one, what) / statistics.mean(getattr(other, what) for other in others)
-        for one, *others in zip(fetched, *beside, strict=True)
-    ]
-    low, middle, high = statistics.quantiles(ratios, n=4)
-    return low, middle, high
+def _fetch(server: Server, path: str, cookie: str, size: int) -> Sample:
+    server.forget_peak()
+    before, _ = server.memory()
+    fetched = fetch(server, path, cookie, size)
+    return Sample(fetched, server.memory()[1] - before)
 
 
-def _memory(bare: Server, paywalled: Server, cookie: str) -> dict[str, tuple[float, float, float]]:
-    """Look at the workers' memory before, during and after a long stream of events."""
-    result: dict[str, tuple[float, float, float]] = {}
-    for name, way in {"bare": Way(bare, "free", ""), "paid": Way(paywalled, "paid", cookie)}.items():
-        before, _ = way.server.memory()
-        way.measure("events", MANY_EVENTS * EVENT_SENT)
-        after, peak = way.server.memory()
-        label = f"  memory, {MANY_EVENTS:,} events, {name}"
-        print(f"{label:38} {before:8.1f} MB before, {peak:.1f} at most, {after:.1f} after")
-        result[name] = before, peak, after
-    return result
+def _grown(samples: Samples[Sample], way: str) -> Row:
+    """Return the most that a worker has grown in any round."""
+    most = {name: max(sample.grown for sample in taken) for name, taken in samples.taken.items()}
+    reference = next(iter(most))
+    return Row("f", f"{way}, memory during it", "MB", most[way], reference, most[reference], limit=LIMIT_MB)
+
+
+def _long(name: str, bare: Server, paywalled: Server, cookie: str) -> Row:
+    """Look at how the workers' memory grows during a longer stream of events."""
+    size = MANY_EVENTS * EVENT_SENT
+    ways = {
+        "bare": partial(_fetch, bare, "/free/events", "", size),
+        f"{name}, {MANY_EVENTS:,} events: paid": partial(_fetch, paywalled, "/paid/events", cookie, size),
+    }
+    return _grown(sampled("f", ways, 2), list(ways)[1])

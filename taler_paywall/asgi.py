@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar, Unpack
 import anyio
 
 from taler_paywall.async_transport import AsyncHttpBackend
-from taler_paywall.decision import Decision
 from taler_paywall.drive import aperform, arun
 from taler_paywall.errors import ConfigError
 from taler_paywall.forms import MAX_FORM
@@ -90,18 +89,16 @@ class PaywallMiddleware:
         try:
             body = await _read_form(receive) if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if not isinstance(case, Case | Errand):
+            if not isinstance(case, (Case, Errand)):
                 return case
-            if isinstance(case, Case) or not case.wait:
-                return paywall.finish(case, await self._run(case, TOTAL_TIMEOUT))
-            outcome = await _unless_gone(receive, self._run(case, case.wait + TOTAL_TIMEOUT))
+            running = self._run(case.flow, case.wait + TOTAL_TIMEOUT)
+            outcome = await (_unless_gone(receive, running) if case.wait else running)
             return paywall.finish(case, outcome) if outcome else _GONE
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    async def _run(self, case: Case | Errand, seconds: float) -> Decision | Response:
-        flow: Generator[Op[Any], Any, Decision | Response] = case.flow
-        return await arun(flow, partial(self._perform, deadline=time.monotonic() + seconds))
+    def _run(self, flow: Generator[Op[Any], Any, T], seconds: float) -> Coroutine[Any, Any, T]:
+        return arun(flow, partial(self._perform, deadline=time.monotonic() + seconds))
 
     def _paywall_of(self, scope: Scope) -> Paywall:
         """Return the paywall at the first request, if no lifespan came before it, and that of a site on loopback."""

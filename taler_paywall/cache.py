@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from taler_paywall.operations import Payment, PaymentKey
 from taler_paywall.process_lock import ProcessLock
@@ -19,34 +20,80 @@ MAX_FORGOTTEN = 10_000
 T = TypeVar("T")
 
 
+class _Newest(Generic[T]):
+    """The newest entries of a row without end: half as many as are allowed, or more.
+
+    A dictionary that drops its oldest entry would look for it among all that it has dropped before.
+
+    Args:
+        size: how many there are at the most.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._half = max(1, size // 2)
+        self._young: dict[str, T] = {}
+        self._old: dict[str, T] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, name: str) -> T | None:
+        """Return an entry that is still held."""
+        entry = self._young.get(name)
+        return self._old.get(name) if entry is None else entry
+
+    def put(self, name: str, entry: T) -> None:
+        """Hold an entry; the oldest make room."""
+        self.pop(name)
+        if len(self._young) >= self._half:
+            self._old, self._young = self._young, {}
+        self._young[name] = entry
+
+    def pop(self, name: str) -> None:
+        """Drop an entry."""
+        self._young.pop(name, None)
+        self._old.pop(name, None)
+
+
 class MemoryCache:
     """A bounded cache in this process; of an order it holds one tuple, for an order is paid in one session at a time.
 
     Args:
-        size: how many payments it holds; the oldest makes room.
+        size: how many payments it holds at the most; the oldest make room.
     """
 
     def __init__(self, size: int = 100_000) -> None:
-        self._size = size
-        self._payments: dict[str, tuple[float, PaymentKey, Payment]] = {}
-        self._forgotten: dict[str, float] = {}
+        # When it expires, whose it is and for what, and the amount: flat, for there may be very many.
+        self._payments = _Newest[tuple[float, str, str]](size)
+        self._forgotten = _Newest[float](MAX_FORGOTTEN)
         self._lock = ProcessLock()
         self._merchant_pub: str | None = None
+        self._links_as_built = False
 
     @property
     def merchant_pub(self) -> str | None:
         """The instance's public key, None until a payment has told it."""
         return self._merchant_pub
 
-    def get(self, keys: tuple[PaymentKey, ...]) -> Payment | None:
-        """Return the payment of the first key that is held and has not expired."""
+    @property
+    def links_as_built(self) -> bool:
+        """Whether the newest links that the backend told were those that we would have made ourselves."""
+        return self._links_as_built
+
+    def learn_links(self, *, as_built: bool) -> None:
+        """Learn whether they were."""
+        self._links_as_built = as_built
+
+    def get(self, keys: tuple[PaymentKey, ...]) -> tuple[PaymentKey, Payment] | None:
+        """Return the first key that is held and has not expired, and its payment."""
         for key in keys:
-            if (entry := self._payments.get(key.order_id)) is not None and entry[1] == key:
+            entry = self._payments.get(key.order_id)
+            if entry is not None and entry[1] == _owner(key):
                 if time.monotonic() < entry[0]:
-                    return entry[2]
+                    return key, Payment(key.order_id, key.resource, entry[2])
                 with self._lock.own:
                     if self._payments.get(key.order_id) is entry:
-                        del self._payments[key.order_id]
+                        self._payments.pop(key.order_id)
         return None
 
     def put(self, key: PaymentKey, payment: Payment, seconds: float, merchant_pub: str | None = None) -> None:
@@ -55,19 +102,16 @@ class MemoryCache:
         now = time.monotonic()
         expires = now + seconds * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - spreads load only
         with self._lock.own:
-            if now >= self._forgotten.get(key.order_id, now):
-                _append(self._payments, key.order_id, (expires, key, payment), self._size)
+            if now >= (self._forgotten.get(key.order_id) or now):
+                self._payments.put(key.order_id, (expires, _owner(key), sys.intern(payment.amount)))
 
     def forget(self, order_id: str) -> None:
         """Drop a payment in whatever session: it was refunded, or moved. Who asked before does not bring it back."""
         with self._lock.own:
-            self._payments.pop(order_id, None)
-            _append(self._forgotten, order_id, time.monotonic() + AFTERMATH, MAX_FORGOTTEN)
+            self._payments.pop(order_id)
+            self._forgotten.put(order_id, time.monotonic() + AFTERMATH)
 
 
-def _append(held: dict[str, T], order_id: str, entry: T, size: int) -> None:
-    """Put an entry at the end of the row; the oldest makes room."""
-    held.pop(order_id, None)
-    if len(held) >= size:
-        del held[next(iter(held))]
-    held[order_id] = entry
+def _owner(key: PaymentKey) -> str:
+    # A session-ID has no blank, so that no two tuples look alike.
+    return f"{key.session_id} {key.resource}"

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import msgspec
+
 from taler_paywall.amount import Amount
 from taler_paywall.operations import Payment
 from taler_paywall.session import Order
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """Deliver the resource (DD 07, steps 3 and 9).
 
     Args:
@@ -122,14 +123,6 @@ class Refused:
     reason: str
 
 
-Decision = (
-    Grant
-    | PaymentRequired
-    | Refunded
-    | TryAgain
-    | NotAcceptable
-    | CookiesNeeded
-    | RefundQuestion
-    | Unavailable
-    | Refused
-)
+#: Whatever is explained to the reader instead of the resource.
+Denial = PaymentRequired | Refunded | TryAgain | NotAcceptable | CookiesNeeded | RefundQuestion | Unavailable | Refused
+Decision = Grant | Denial

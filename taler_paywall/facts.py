@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from taler_paywall.decision import (
     CookiesNeeded,
-    Decision,
-    Grant,
+    Denial,
     NotAcceptable,
     PaymentRequired,
     Refunded,
@@ -177,7 +176,7 @@ _REFUSALS = {
 _ABOUT_REFUNDS = dict.fromkeys(("not-refundable", "nothing-to-refund", "refund-too-late"), _("Go on"))
 
 
-def facts_of(decision: Decision, page: str, gettext: Callable[[str], str]) -> Facts:
+def facts_of(decision: Denial, page: str, gettext: Callable[[str], str]) -> Facts:
     """Say what a decision means.
 
     Args:
@@ -198,7 +197,7 @@ def facts_of(decision: Decision, page: str, gettext: Callable[[str], str]) -> Fa
     )
 
 
-def _said(decision: Decision, page: str) -> tuple[_Text, str]:
+def _said(decision: Denial, page: str) -> tuple[_Text, str]:
     """Return the texts, and where their link leads."""
     match decision:
         case PaymentRequired(order=None):
@@ -219,5 +218,3 @@ def _said(decision: Decision, page: str) -> tuple[_Text, str]:
             return _UNKNOWN, page
         case Refused(status=status, reason=reason):
             return _Text(status, "refused", _REFUSED, _REFUSALS[reason], go_on=_ABOUT_REFUNDS.get(reason, "")), page
-        case Grant():
-            raise TypeError("a grant is not explained")

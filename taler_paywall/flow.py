@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 from msgspec.structs import replace
 
 from taler_paywall.amount import Amount
@@ -39,16 +40,17 @@ from taler_paywall.decision import (
 )
 from taler_paywall.errors import BackendError, BackendNonsense
 from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
-from taler_paywall.merchant import get_order, post_order
+from taler_paywall.merchant import get_order, get_public_order, h_contract_of, order_links, post_order
 from taler_paywall.offer import Offer, Storefront, fulfillment_url, order_request
-from taler_paywall.operations import Forget, Op, Payment, Recall, Remember, SessionId
+from taler_paywall.operations import Forget, LearnLinks, Op, Payment, Recall, RecallLinks, Remember, SessionId
 from taler_paywall.session import Order
 from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
-#: A request performs at most nine operations. Looking at one order takes up to three, in general one; so many may be
-#: spent on the orders that a browser has, and so many of these be unusable where a new order has to follow.
+#: A request performs at most nine operations, beside those about links. Looking at one order takes up to three, in
+#: general one, and at the first that a wallet has claimed one more; so many may be spent on the orders that a browser
+#: has, and so many of these be unusable where a new order has to follow.
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
 
@@ -60,10 +62,12 @@ class Unusable:
         reason: ``claimed``, ``moved`` (it was paid here, and is in another browser now), ``expired``,
             ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
         anew: whether the next order must look new to a wallet, which would otherwise prove the old one and not pay.
+        h_contract: hash of the contract that a wallet has claimed: perhaps it has proved an earlier payment since.
     """
 
     reason: str
     anew: bool = False
+    h_contract: str = ""
 
 
 Flow = Generator[Op[Any], Any, Decision]
@@ -84,8 +88,7 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
         return Unavailable(exc.reason, str(exc))
 
 
-@dataclass(frozen=True, slots=True)
-class _Steps:
+class _Steps(msgspec.Struct, frozen=True):
     """The algorithm for one request; the methods that ask for something are generators."""
 
     storefront: Storefront
@@ -95,8 +98,10 @@ class _Steps:
     def decide(self) -> Flow:
         """Run the steps. One replacement per request in all: no answer can make orders without end."""
         orders, name = self.visit.orders, self.offer.resource.name
-        if orders and (payment := (yield from Recall(tuple(order.key(name) for order in orders)))):
-            return self.grant(next(order for order in orders if order.order_id == payment.order_id), payment)  # 3
+        keys = tuple([order.key(name) for order in orders])
+        if keys and (held := (yield from Recall(keys))):
+            key, payment = held
+            return self.grant(orders[keys.index(key)], payment)  # 3
         known = yield from self.known_orders()
         if known is not None and not isinstance(known, Unusable):
             return known
@@ -119,11 +124,14 @@ class _Steps:
         """Check this browser's orders, newest first, as many as a visit may take: whichever is paid counts."""
         standing: list[Decision] = []
         unusable: list[Unusable] = []
-        spent = 0
+        spent, asked = 0, False
         for order in self.visit.orders[: 1 if self.visit.buy_again else None]:
             if spent >= MAX_ASKED or (len(unusable) >= MAX_UNUSABLE and not standing):
                 break
             outcome = yield from self.check(order)
+            if isinstance(outcome, Unusable) and outcome.h_contract and not asked:
+                asked = True
+                outcome = yield from self.claimed(order, outcome)
             if isinstance(outcome, Grant):
                 return outcome
             if isinstance(outcome, Unusable):
@@ -136,26 +144,41 @@ class _Steps:
     def create(self, order: Order) -> Step:
         """Step 4: make an order, then judge it like any other: it may be an old one, claimed or paid long ago."""
         created = yield from post_order(order_request(self.storefront, self.offer, order))
-        if isinstance(created, OrderCreated):
-            if created.order_id != order.order_id:
-                raise BackendNonsense("the backend made an order of another ID")
-            order = replace(order, pay_deadline=created.pay_deadline.seconds if created.pay_deadline else 0)
-        outcome = yield from self.check(order)
-        if isinstance(created, OrderCreated) and isinstance(outcome, PaymentRequired):
+        if not isinstance(created, OrderCreated):
+            return (yield from self.check(order))
+        if created.order_id != order.order_id:
+            raise BackendNonsense("the backend made an order of another ID")
+        order = replace(order, pay_deadline=created.pay_deadline.seconds if created.pay_deadline else 0)
+        foreseen = yield from self.foreseen(order, created)
+        outcome = yield from self.unpaid(order, foreseen) if foreseen else self.check(order, created.token)
+        if isinstance(outcome, PaymentRequired):
             # A backend may take an older order of this ID for the same: then today's price binds nobody.
             price = str(outcome.amount) if outcome.amount == self.offer.amount else ""
             priced = replace(outcome.order or order, price=price)
             return PaymentRequired(outcome.amount, priced, outcome.order_status_url, outcome.taler_pay_uri)
         return outcome
 
-    def check(self, order: Order) -> Step:
-        """Steps 5 to 10 for one order."""
+    def foreseen(self, order: Order, created: OrderCreated) -> Generator[Op[Any], Any, Unpaid | None]:
+        """Return the status of an order that nobody can have touched: its session was made in this very request.
+
+        Only the links are not known from the order itself: they are those that this backend is known to make.
+        """
+        new = self.visit.fresh and order.session_id == self.visit.new_session and order.attempt == 0
+        if not (new and created.token and created.pay_deadline and (yield from RecallLinks())):
+            return None
+        links = self._links(order, created.token)
+        return Unpaid(order_status_url=links[0], taler_pay_uri=links[1]) if links else None
+
+    def check(self, order: Order, token: str | None = None) -> Step:
+        """Steps 5 to 10 for one order; the token is known if the order was just made."""
         status = yield from get_order(order.order_id, order.session_id)  # 5
         match status:
             case OrderUnknown():
                 return Unusable("unknown-order")
             case Claimed():
-                return Unusable("moved" if order.state == "paid" else "claimed")  # 6
+                if order.state == "paid":
+                    return Unusable("moved")  # 6
+                return Unusable("claimed", h_contract=h_contract_of(status))  # 6
             case Paid():
                 outcome = yield from self.paid(order, status)  # 7, 8, 9
                 if outcome == Unusable("foreign-order"):
@@ -164,7 +187,15 @@ class _Steps:
             case Unpaid(already_paid_order_id=str(earlier)):
                 return (yield from self.proved(order, earlier))
             case Unpaid():
-                return self.unpaid(order, status)  # 10
+                return (yield from self.unpaid(order, status, token))  # 10
+
+    def claimed(self, order: Order, outcome: Unusable) -> Step:
+        """Ask as the customer whether the wallet that claimed an order has proved an earlier one instead of paying."""
+        credential = "h_contract", outcome.h_contract
+        public = yield from get_public_order(order.order_id, order.session_id, credential)
+        if public and public.already_paid_order_id:
+            return (yield from self.proved(order, public.already_paid_order_id))
+        return outcome
 
     def paid(self, order: Order, status: Paid) -> Step:
         """Steps 7 to 9."""
@@ -196,8 +227,12 @@ class _Steps:
             return Unusable(outcome.reason, anew=True)
         return NotAcceptable(order, outcome.reason)
 
-    def unpaid(self, order: Order, status: Unpaid) -> Decision | Unusable:
-        """Step 10, unless the offer is over."""
+    def unpaid(self, order: Order, status: Unpaid, token: str | None = None) -> Step:
+        """Step 10, unless the offer is over. Links of another form than ours are noticed wherever they turn up."""
+        links = self._links(order, token or status.taler_pay_uri.rpartition("?c=")[2])
+        as_built = links == (status.order_status_url, status.taler_pay_uri)
+        if token or not as_built:
+            yield from LearnLinks(as_built)
         deadline = order.pay_deadline if status.deadline is None else status.deadline
         if 0 < deadline <= self.visit.now:
             return Unusable("expired")
@@ -237,6 +272,9 @@ class _Steps:
 
     def _is_fulfillment(self, order: Order, page: str) -> bool:
         return unquote(self.storefront.public_url + page) == unquote(fulfillment_url(self.offer, order))
+
+    def _links(self, order: Order, token: str) -> tuple[str, str] | None:
+        return order_links(self.storefront.merchant_base_url, order.order_id, order.session_id, token)
 
     def _status_url(self, url: str | None) -> str:
         return checked_status_url(self.storefront, url)

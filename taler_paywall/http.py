@@ -12,6 +12,8 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
+import msgspec
+
 from taler_paywall.path import without_root
 
 Header = tuple[bytes, bytes]
@@ -39,12 +41,12 @@ _SHOWN = {b"document", b"empty"}
 # Some directives have lists of their own, in quotes.
 _DIRECTIVES = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^,])+').findall
 _SHARED_CACHES = {b"public", b"s-maxage", b"proxy-revalidate", b"private"}
+_UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch
 # What caches in front of a site believe rather than Cache-Control.
 _CDN_HEADERS = (b"-cache-control", b"edge-control", b"surrogate-control", b"x-accel-expires")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What the paywall may know of a request.
 
     Args:
@@ -61,9 +63,13 @@ class Request:
     path: str
     raw_path: bytes | None
     root_path: str
-    query: bytes = field(repr=False)
-    headers: Sequence[Header] = field(repr=False)
+    query: bytes
+    headers: Sequence[Header]
     websocket: bool = False
+
+    def __repr__(self) -> str:
+        """Leave out query and headers: whoever reads a log must not read these."""
+        return f"Request({self.method!r}, {self.path!r})"
 
     def header(self, name: bytes) -> bytes:
         """Return a header's value, several of them joined as RFC 9110 and RFC 9113 have it, empty if there is none."""
@@ -143,7 +149,7 @@ class Request:
         return self._weight("html") > (0, 0)
 
     def _weight(self, kind: Representation) -> tuple[float, int]:
-        return _weight(self.header(b"accept")[:_MAX_ACCEPT].decode("latin-1"), _MEDIA_TYPES[kind])
+        return _weights(self.header(b"accept")[:_MAX_ACCEPT].decode("latin-1"))[kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ def quote_path(path: str) -> str:
 
 def quote_segment(text: str) -> str:
     """Percent-encode one path segment or query part; nothing but unreserved characters stays."""
-    return quote(text, safe="~")
+    return text if _UNRESERVED(text) else quote(text, safe="~")
 
 
 #: No client has a longer ``Accept``; what stands behind that many bytes is not read.
@@ -179,9 +185,15 @@ _MEDIA_TYPES: dict[Representation, tuple[str, ...]] = {
 }
 
 
-def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
-    """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
+@lru_cache(maxsize=256)
+def _weights(accept: str) -> dict[Representation, tuple[float, int]]:
+    """Return what a header says about each of our representations; clients send few different ones."""
     accepted = _accepted(accept)
+    return {kind: _weight(accepted, types) for kind, types in _MEDIA_TYPES.items()}
+
+
+def _weight(accepted: dict[str, float], types: tuple[str, ...]) -> tuple[float, int]:
+    """Return the best quality and its specificity (RFC 9110, section 12.5.1)."""
     best = (0.0, 0)
     for media_type in types:
         ranges = {media_type: _NAMED}
@@ -194,7 +206,6 @@ def _weight(accept: str, types: tuple[str, ...]) -> tuple[float, int]:
     return best if best[0] > 0 else (0.0, 0)
 
 
-@lru_cache(maxsize=256)
 def _accepted(accept: str) -> dict[str, float]:
     """Return the media ranges of the header with their qualities; the empty one is there, and weighs nothing."""
     accepted: dict[str, float] = {}
@@ -223,23 +234,28 @@ def granted_headers(headers: Iterable[Header], cookies: Iterable[bytes]) -> list
         cookies: ``Set-Cookie`` values to add.
     """
     kept: list[Header] = []
-    directives: list[bytes] = []
+    private = [b"private"]
     varies: list[bytes] = []
     for name, value in headers:
         lower = name.lower()
         if lower == b"cache-control":
-            directives += [part.strip() for part in _DIRECTIVES(value)]
+            private += _private_directives(value)
         elif lower == b"vary":
             varies += [part.strip() for part in value.split(b",") if part.strip()]
         elif not lower.endswith(_CDN_HEADERS):
             kept.append((name, value))
-    private = [part for part in directives if part and part.split(b"=")[0].strip().lower() not in _SHARED_CACHES]
-    kept.append((b"cache-control", b", ".join([b"private", *private])))
-    if b"*" not in varies and b"cookie" not in [part.lower() for part in varies]:
+    kept.append((b"cache-control", b", ".join(private)))
+    if not varies or (b"*" not in varies and b"cookie" not in [part.lower() for part in varies]):
         varies.append(b"Cookie")
     kept.append((b"vary", b", ".join(varies)))
-    kept += [(b"set-cookie", cookie) for cookie in cookies]
+    kept.extend([(b"set-cookie", cookie) for cookie in cookies])
     return kept
+
+
+def _private_directives(value: bytes) -> list[bytes]:
+    """Return what a ``Cache-Control`` says, but for what it says to shared caches."""
+    directives = [part.strip() for part in _DIRECTIVES(value)]
+    return [part for part in directives if part and part.split(b"=")[0].strip().lower() not in _SHARED_CACHES]
 
 
 def belongs(url: str, base: str) -> bool:

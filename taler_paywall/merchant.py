@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
 
+from taler_paywall import crockford
 from taler_paywall.amount import Amount
 from taler_paywall.answers import (
     Claimed,
@@ -27,9 +29,11 @@ from taler_paywall.answers import (
     RefundGranted,
     Unpaid,
 )
-from taler_paywall.errors import BackendNonsense, BackendRejected
+from taler_paywall.contract import contract_hash
+from taler_paywall.errors import BackendNonsense, BackendRejected, CodecError
 from taler_paywall.http import quote_segment
 from taler_paywall.operations import ORDER_ID, BackendRequest, BackendResponse, Call, SessionId
+from taler_paywall.taler_uri import PayUri
 
 T = TypeVar("T")
 
@@ -40,6 +44,8 @@ _ORDER_ID = re.compile(ORDER_ID).match
 # A refunded order that the wallet proved is to be named too: it opens nothing, but without it a reader whose cookies
 # are gone would be sent to a wallet that proves it again and again.
 _REFUNDED_TOO = ("allow_refunded_for_repurchase", "YES")
+#: How the public endpoint says that it does not know this credential, or no longer.
+_REFUSALS = frozenset({301, 302, 303, 307, 308, 403, 404, 410})
 
 
 def get_config() -> Call[MerchantConfig]:
@@ -60,7 +66,8 @@ def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
         return _expect(OrderCreated)(response)
 
     request = BackendRequest("POST", "private/orders", body=msgspec.json.encode(body), private=True)
-    return Call(request, parse)
+    # What the order was made with never changes: whoever asks for the same is told the same.
+    return Call(request, parse, lasts=lambda _: True)
 
 
 def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
@@ -82,14 +89,18 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
             raise BackendNonsense("the order status is none of unpaid, claimed and paid")
         return _convert(answer, kinds[status])
 
-    path = f"private/orders/{_quoted(order_id)}"
-    return Call(BackendRequest("GET", path, (("session_id", session_id), _REFUNDED_TOO), private=True), parse)
+    query = (("session_id", session_id), _REFUNDED_TOO)
+    request = BackendRequest("GET", f"private/orders/{_quoted(order_id)}", query, private=True)
+    # Whoever asks has perhaps just paid: "unpaid" and "claimed" hold for those alone who asked before.
+    return Call(request, parse, lasts=lambda status: isinstance(status, Paid))
 
 
 def get_public_order(
     order_id: str, session_id: SessionId, credential: tuple[str, str] | None, wait: float = 0.0
-) -> Call[PublicStatus]:
+) -> Call[PublicStatus | None]:
     """Ask as a customer would (``GET orders/ID``); an order that is not paid is answered with 402 or 202.
+
+    The answer is None where the backend does not know the credential, or no longer.
 
     Args:
         order_id: of the order.
@@ -98,7 +109,9 @@ def get_public_order(
         wait: for how many seconds the backend may wait until the order, or another one for the same, is paid.
     """
 
-    def parse(response: BackendResponse) -> PublicStatus:
+    def parse(response: BackendResponse) -> PublicStatus | None:
+        if response.status in _REFUSALS:
+            return None
         answer = _json(response, 200, 202, 402)
         return _convert({**answer, "paid": response.status == HTTPStatus.OK}, PublicStatus)
 
@@ -107,6 +120,40 @@ def get_public_order(
     if wait:
         query.append(("timeout_ms", str(int(wait * 1000))))
     return Call(BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query), wait=wait), parse)
+
+
+def h_contract_of(status: Claimed) -> str:
+    """Return the hash of the contract that a wallet holds, empty if there is none that could be hashed.
+
+    Backends of 2022 tell no order status URL with "claimed": the hash has to be computed.
+    """
+    if not isinstance(status.contract_terms, dict):
+        return ""
+    try:
+        # Merchants may name members as they like.
+        return crockford.encode(contract_hash(status.contract_terms, any_names=True))
+    except CodecError:
+        return ""
+
+
+def order_links(base_url: str, order_id: str, session_id: SessionId, token: str) -> tuple[str, str] | None:
+    """Return the order status URL and the pay URI of an order that nobody has claimed, as backends make them.
+
+    Args:
+        base_url: of the instance as wallets see it, with a slash at the end.
+        order_id: of the order.
+        session_id: that it will be paid under.
+        token: the claim token.
+
+    Returns:
+        None if a wallet could not read them.
+    """
+    try:
+        pay_uri = PayUri(base_url, order_id, session_id, token)
+    except CodecError:
+        return None
+    query = urlencode({"token": token, "session_id": session_id})
+    return f"{base_url}orders/{order_id}?{query}", str(pay_uri)
 
 
 def post_refund(order_id: str, refund: Amount, reason: str) -> Call[RefundGranted]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import msgspec
+
 from taler_paywall.amount import Amount
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.session import Keys, Order
@@ -38,8 +40,7 @@ class Storefront:
     partial_refund: Literal["revoke", "keep"] = "revoke"
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True):
     """A resource with its price: what a reader without a payment is asked for.
 
     Args:

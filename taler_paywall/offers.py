@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
+
+from msgspec.structs import replace
 
 from taler_paywall.decision import Refused
 from taler_paywall.gate import Gate
@@ -23,12 +24,10 @@ class Offers:
 
     def __init__(self, rules: tuple[Rule, ...], public_url: str, price_policy: Literal["honour", "current"]) -> None:
         self._gate = Gate(rules)
+        # Every request of the site goes through it.
+        self.concerns = self._gate.concerns
         self._public_url = public_url
         self._price_policy = price_policy
-
-    def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
-        """Tell, for next to nothing, whether a path may be sold."""
-        return self._gate.concerns(path, raw_path, root_path)
 
     def asked(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         """Return what a request asks for, whatever it costs; None: nothing that is sold."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
+
+import msgspec
 
 T = TypeVar("T")
 
@@ -35,8 +37,7 @@ class SessionId(str):
         return "SessionId(...)"
 
 
-@dataclass(frozen=True)
-class Op(Generic[T]):
+class Op(msgspec.Struct, Generic[T], frozen=True):
     """One piece of I/O; ``answer = yield from op`` is typed by it."""
 
     def __iter__(self) -> Generator[Op[Any], T, T]:
@@ -73,15 +74,22 @@ class BackendResponse:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
-class Call(Op[T]):
-    """Ask the merchant backend; a `BackendError` of the transport or of ``parse`` is thrown into the flow."""
+class Call(Op[T], frozen=True):
+    """Ask the merchant backend; a `BackendError` of the transport or of ``parse`` is thrown into the flow.
+
+    Args:
+        request: what goes out.
+        parse: reads the answer.
+        lasts: tells of an answer whether it holds for those, too, who ask the same while it is on its way; None for
+            calls that are never shared.
+    """
 
     request: BackendRequest
     parse: Callable[[BackendResponse], T]
+    lasts: Callable[[T], bool] | None = None
 
 
-class PaymentKey(NamedTuple):
+class PaymentKey(msgspec.Struct, frozen=True):
     """The tuple of the session-payment-cache (DD 07)."""
 
     order_id: str
@@ -89,8 +97,7 @@ class PaymentKey(NamedTuple):
     session_id: SessionId
 
 
-@dataclass(frozen=True, slots=True)
-class Payment:
+class Payment(msgspec.Struct, frozen=True):
     """What the application learns about the payment that opened the resource.
 
     Args:
@@ -104,15 +111,13 @@ class Payment:
     amount: str
 
 
-@dataclass(frozen=True)
-class Recall(Op[Payment | None]):
+class Recall(Op[tuple[PaymentKey, Payment] | None], frozen=True):
     """Look in the session-payment-cache for the first of several payments that it holds (DD 07, step 3)."""
 
     keys: tuple[PaymentKey, ...]
 
 
-@dataclass(frozen=True)
-class Remember(Op[None]):
+class Remember(Op[None], frozen=True):
     """Put a payment into the session-payment-cache for at most ``seconds``, and learn the key that signs payments."""
 
     key: PaymentKey
@@ -121,13 +126,21 @@ class Remember(Op[None]):
     merchant_pub: str | None = None
 
 
-@dataclass(frozen=True)
-class RecallKey(Op[str | None]):
+class RecallKey(Op[str | None], frozen=True):
     """Return the instance's public key as the newest remembered payment told it, None if none has."""
 
 
-@dataclass(frozen=True)
-class Forget(Op[None]):
+class RecallLinks(Op[bool], frozen=True):
+    """Tell whether this process knows that the backend's links are those of `taler_paywall.merchant.order_links`."""
+
+
+class LearnLinks(Op[None], frozen=True):
+    """Learn whether they are, from an order whose status was asked for."""
+
+    as_built: bool
+
+
+class Forget(Op[None], frozen=True):
     """Drop what the session-payment-cache holds of an order, in whatever session: it was refunded."""
 
     order_id: str

@@ -12,12 +12,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from taler_paywall.answers import CurrencySpecification
-from taler_paywall.decision import CookiesNeeded, Decision, PaymentRequired, Refunded, Refused
+from taler_paywall.decision import CookiesNeeded, Denial, PaymentRequired, Refunded, Refused
 from taler_paywall.facts import BODY_LOST, Facts, facts_of, one_line
 from taler_paywall.http import UNSAFE_METHODS, Header, Request, Response
 from taler_paywall.offer import Offer
 from taler_paywall.render import Reader, Renderer
 from taler_paywall.resource import Rule
+from taler_paywall.session import Order
 from taler_paywall.settings import Settings
 from taler_paywall.templating import STATIC
 from taler_paywall.texts import Languages, Texts
@@ -67,7 +68,7 @@ class Pages:
     def respond(
         self,
         request: Request,
-        decision: Decision,
+        decision: Denial,
         offer: Offer | None,
         *,
         now: int = 0,
@@ -109,7 +110,7 @@ class Pages:
         """Tell whether who has not paid gets a page of ours, or else is sent to the backend's."""
         return (rule.unpaid or self._settings.unpaid) == "page" or rule.teaser is not None
 
-    def redirected(self, request: Request, decision: Decision, offer: Offer | None) -> str:
+    def redirected(self, request: Request, decision: Denial, offer: Offer | None) -> str:
         """Return the backend's page that a browser is sent to, empty if it gets one of ours."""
         if not isinstance(decision, PaymentRequired) or not decision.order or decision.order.state == "moved":
             return ""
@@ -185,35 +186,39 @@ class Pages:
     def _facts(
         self,
         request: Request,
-        decision: Decision,
+        decision: Denial,
         offer: Offer | None,
         texts: Texts,
         currency: CurrencySpecification | None,
     ) -> Facts:
         facts = facts_of(decision, self._renderer.page_url(request, offer), texts.gettext)
-        if offer is not None:
-            facts = replace(facts, summary=one_line(offer.summary))
-        if offer is None or facts.status != HTTPStatus.PAYMENT_REQUIRED or isinstance(decision, CookiesNeeded):
+        if offer is None:
             return facts
+        more: dict[str, Any] = {"summary": one_line(offer.summary)}
+        if facts.status != HTTPStatus.PAYMENT_REQUIRED or isinstance(decision, CookiesNeeded):
+            return replace(facts, **more)
         if request.method in UNSAFE_METHODS:
-            facts = replace(facts, detail=f"{facts.detail} {texts.gettext(BODY_LOST)}")
+            more["detail"] = f"{facts.detail} {texts.gettext(BODY_LOST)}"
         amount = decision.amount if isinstance(decision, PaymentRequired) else offer.amount
-        facts = replace(facts, amount=str(amount), price=texts.price(amount, currency))
+        more |= {"amount": str(amount), "price": texts.price(amount, currency)}
         if isinstance(decision, Refunded):
-            return replace(facts, order_status_url=decision.collect_url)
-        if isinstance(decision, PaymentRequired) and decision.order:
-            return replace(
-                facts,
-                order_id=decision.order.order_id,
-                taler_pay_uri=decision.taler_pay_uri,
-                order_status_url=decision.order_status_url,
-                poll_url=self._renderer.poll_url(request, decision.order.order_id),
-                # After the last year that can be written, an offer has no end.
-                expires=decision.order.pay_deadline if decision.order.pay_deadline < _LAST_SECOND else 0,
-            )
-        return facts
+            more["order_status_url"] = decision.collect_url
+        elif isinstance(decision, PaymentRequired) and decision.order:
+            more |= self._payable(request, decision, decision.order)
+        return replace(facts, **more)
 
-    def _preview(self, reader: Reader, decision: Decision, facts: Facts, offer: Offer | None) -> bytes | None:
+    def _payable(self, request: Request, decision: PaymentRequired, order: Order) -> dict[str, Any]:
+        """Return what a wallet and our page need for an open order."""
+        return {
+            "order_id": order.order_id,
+            "taler_pay_uri": decision.taler_pay_uri,
+            "order_status_url": decision.order_status_url,
+            "poll_url": self._renderer.poll_url(request, order.order_id),
+            # After the last year that can be written, an offer has no end.
+            "expires": order.pay_deadline if order.pay_deadline < _LAST_SECOND else 0,
+        }
+
+    def _preview(self, reader: Reader, decision: Denial, facts: Facts, offer: Offer | None) -> bytes | None:
         """Return the page with the teaser of what is sold, None if there is none for this request."""
         if offer is None or offer.rule.teaser is None or not isinstance(decision, PaymentRequired):
             return None

@@ -6,13 +6,13 @@ import logging
 import secrets
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any, ClassVar, cast
 
 import msgspec
 
 from taler_paywall.currencies import Currencies
-from taler_paywall.decision import Decision, Grant, PaymentRequired, Refused, Unavailable
+from taler_paywall.decision import Decision, Denial, Grant, PaymentRequired, Refused, Unavailable
 from taler_paywall.flow import Flow, payment_flow
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
@@ -27,8 +27,7 @@ from taler_paywall.visit import Visit
 _log = logging.getLogger("taler_paywall")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(msgspec.Struct, frozen=True):
     """One request for one resource, on its way from the flow to the answer.
 
     Args:
@@ -40,12 +39,17 @@ class Case:
 
     visit: Visit
     offer: Offer
-    secret: str = field(repr=False)
+    secret: str
     flow: Flow
+    #: The backend answers at once, or too late.
+    wait: ClassVar[float] = 0.0
+
+    def __repr__(self) -> str:
+        """Leave out the secret."""
+        return f"Case({self.visit!r}, {self.offer!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True):
     """The application may answer.
 
     Args:
@@ -55,8 +59,12 @@ class Granted:
     """
 
     payment: Payment | None
-    cookies: tuple[bytes, ...] = field(repr=False)
+    cookies: tuple[bytes, ...]
     extra: tuple[Header, ...]
+
+    def __repr__(self) -> str:
+        """Leave out the cookies."""
+        return f"Granted({self.payment!r})"
 
     def headers(self, headers: Iterable[Header]) -> list[Header]:
         """Return the application's headers as those of a private answer."""
@@ -94,6 +102,7 @@ class Paywall:
             partial_refund=settings.partial_refund,
         )
         self._currencies = Currencies()
+        self._extra = (PLAY_MONEY,) if settings.sandbox_port is not None else ()
         max_polls = settings.max_polls if long_polls else None
         self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, max_polls)
 
@@ -108,13 +117,13 @@ class Paywall:
             request: that `concerns` did not let pass.
             body: of a form of ours, None if it is longer than `MAX_FORM`, or cut off.
         """
-        if request.app_path.startswith(self._prefix):
+        if self._prefix in request.path and request.app_path.startswith(self._prefix):
             answer = self._reserved.answer(request, request.app_path.removeprefix(self._prefix), body)
             return self._case(*answer, reorder=True) if isinstance(answer, tuple) else answer
         found = self._offers.asked(request)
         if isinstance(found, Refused):
             return self._reserved.refuse(request, found)
-        preflight = self._is_preflight(request)
+        preflight = request.method == "OPTIONS" and self._is_preflight(request)
         if found is None and not preflight:
             return None
         if self._settings.exempt and self._settings.exempt(request) is True:
@@ -125,34 +134,34 @@ class Paywall:
         return self._case(request, offer) if offer else None
 
     def finish(self, case: Case | Errand, outcome: Any) -> Granted | Response:
-        """Turn what a flow has come to into an answer: a decision, or an errand's answer itself."""
-        return self._answered(case, outcome) if isinstance(case, Case) else cast("Response", outcome)
+        """Turn what a flow has come to into an answer: an errand's own, or a decision's with the cookies it needs."""
+        if isinstance(case, Errand):
+            return cast("Response", outcome)
+        decision: Decision = outcome
+        cookies = tuple(self._set_cookies(case, decision))
+        if isinstance(decision, Grant) and not (decision.page or case.visit.buy_again):
+            return Granted(decision.payment, cookies, self._extra)
+        response = self._explained(case, decision)
+        return replace(response, headers=(*response.headers, *((b"set-cookie", cookie) for cookie in cookies)))
 
-    def _answered(self, case: Case, decision: Decision) -> Granted | Response:
-        """Turn a decision into an answer, with the cookies that this request's own orders need."""
-        self._report(case, decision)
-        request = case.visit.request
+    def _explained(self, case: Case, decision: Decision) -> Response:
+        """Answer who is not let through, or not here."""
+        request, offer = case.visit.request, case.offer
         if isinstance(decision, Grant):
-            if not (decision.page or case.visit.buy_again):
-                extra = (PLAY_MONEY,) if self._settings.sandbox_port is not None else ()
-                return Granted(decision.payment, tuple(self._set_cookies(case, decision)), extra)
-            response = self._pages.lead(request, decision.page or request.target)
-        elif case.visit.buy_again and isinstance(decision, PaymentRequired):
-            if request.method == "GET" and self._pages.are_shown_for(case.offer.rule):
-                response = self._pages.lead(request, request.target)
-            else:
-                response = self._pages.redirect(303, decision.order_status_url, request)
-        else:
-            response = self._pages.respond(
-                request,
-                decision,
-                case.offer,
-                now=case.visit.now,
-                keeps_cookies=not case.visit.fresh,
-                currency=self._currencies.specification(case.offer.amount.currency),
-            )
-        cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
-        return replace(response, headers=(*response.headers, *cookies))
+            return self._pages.lead(request, decision.page or request.target)
+        self._report(case, decision)
+        if case.visit.buy_again and isinstance(decision, PaymentRequired):
+            if request.method == "GET" and self._pages.are_shown_for(offer.rule):
+                return self._pages.lead(request, request.target)
+            return self._pages.redirect(303, decision.order_status_url, request)
+        return self._pages.respond(
+            request,
+            decision,
+            offer,
+            now=case.visit.now,
+            keeps_cookies=not case.visit.fresh,
+            currency=self._currencies.specification(offer.amount.currency),
+        )
 
     def failed(self, request: Request) -> Response:
         """Answer a request whose case broke, in our code or in the site's callables: closed, and in the log."""
@@ -185,7 +194,7 @@ class Paywall:
         if order is None:
             return
         headers, now = case.visit.request.headers, case.visit.now
-        known = any(order.order_id == theirs.order_id for theirs in case.visit.orders)
+        known = (order.order_id, order.session_id) in [(each.order_id, each.session_id) for each in case.visit.orders]
         renewed = isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, now)
         if isinstance(decision, Grant):
             read = order.state == "paid" or not case.visit.request.is_navigation
@@ -202,20 +211,18 @@ class Paywall:
 
     def _is_preflight(self, request: Request) -> bool:
         """Tell whether a script of an allowed origin asks before it asks for what is sold (Fetch standard)."""
-        if request.method != "OPTIONS" or not self._settings.cors_origins:
+        if not self._settings.cors_origins:
             return False
         method = request.header(b"access-control-request-method").decode("latin-1")
         if not method or request.header(b"origin").decode("latin-1") not in self._settings.cors_origins:
             return False
         # A rule of POST does not cover OPTIONS, and one of GET covers no DELETE: the method to come counts.
-        return isinstance(self._offers.find(replace(request, method=method)), Offer)
+        return isinstance(self._offers.find(msgspec.structs.replace(request, method=method)), Offer)
 
-    def _report(self, case: Case, decision: Decision) -> None:
+    def _report(self, case: Case, decision: Denial) -> None:
         """Write one line about every refusal and every failure of the backend; never a cookie, token or URL."""
         name = case.offer.resource.name
         match decision:
-            case Grant():
-                return
             case Unavailable(reason=reason, detail=detail):
                 _log.warning("unknown reason=%s resource=%r detail=%r", reason, name, detail)
             case _:

@@ -10,13 +10,11 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any
 
-from taler_paywall import crockford
 from taler_paywall.answers import Claimed, OrderUnknown, Paid, PublicStatus, Unpaid
-from taler_paywall.contract import contract_hash
 from taler_paywall.decision import Refused, Unavailable
-from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected, CodecError
+from taler_paywall.errors import BackendError, BackendNonsense, CodecError
 from taler_paywall.evidence import check_contract, check_pay_uri, refund_of
-from taler_paywall.merchant import get_order, get_public_order
+from taler_paywall.merchant import get_order, get_public_order, h_contract_of
 from taler_paywall.offer import Storefront
 from taler_paywall.operations import Forget, Op
 from taler_paywall.session import Order
@@ -24,8 +22,6 @@ from taler_paywall.taler_uri import PayUri
 
 #: Seconds that one poll may wait.
 MAX_WAIT = 55.0
-#: How the public endpoint says that it does not know this credential, or no longer.
-_REFUSALS = frozenset({301, 302, 303, 307, 308, 403, 404, 410})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +101,13 @@ class _Poll:
     def public(self, status: Unpaid | Claimed, seconds: float) -> Generator[Op[Any], Any, PublicStatus | None]:
         """Ask as the customer, who may wait and hears of an earlier purchase; None if the credential is refused."""
         if isinstance(status, Claimed):
-            # Backends of 2022 tell no order status URL with "claimed": the hash has to be computed.
-            credential: tuple[str, str] | None = ("h_contract", _hash_of(status))
+            if not (h_contract := h_contract_of(status)):
+                raise BackendNonsense("the claimed order has no contract that could be hashed")
+            credential: tuple[str, str] | None = ("h_contract", h_contract)
         else:
             token = check_pay_uri(self.storefront, self.order, status.taler_pay_uri).claim_token
             credential = ("token", token) if token else None
-        try:
-            return (yield from get_public_order(self.order.order_id, self.order.session_id, credential, seconds))
-        except BackendRejected as exc:
-            if exc.http_status not in _REFUSALS:
-                raise
-            return None
+        return (yield from get_public_order(self.order.order_id, self.order.session_id, credential, seconds))
 
     def paid(self, status: Paid) -> Generator[Op[Any], Any, Polled]:
         """Answer for a paid order; a refund that is learnt here counts everywhere in this process."""
@@ -137,13 +129,3 @@ class _Poll:
             return str(PayUri(self.storefront.merchant_base_url, self.order.order_id, self.order.session_id))
         except CodecError as exc:
             raise BackendNonsense(f"the order fits into no pay URI: {exc}") from None
-
-
-def _hash_of(status: Claimed) -> str:
-    if not isinstance(status.contract_terms, dict):
-        raise BackendNonsense("the claimed order has no contract")
-    try:
-        # Merchants may name members as they like.
-        return crockford.encode(contract_hash(status.contract_terms, any_names=True))
-    except CodecError as exc:
-        raise BackendNonsense(f"the claimed contract cannot be hashed: {exc}") from None

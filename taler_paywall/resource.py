@@ -11,6 +11,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Literal
 
+import msgspec
+
 from taler_paywall.amount import Amount
 from taler_paywall.errors import CodecError
 from taler_paywall.http import UNSAFE_METHODS, quote_path, quote_segment
@@ -20,8 +22,7 @@ _PIECES = re.compile(r"(\{[A-Za-z_][A-Za-z0-9_]*\})")
 PART = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 
 
-@dataclass(frozen=True)
-class Resource:
+class Resource(msgspec.Struct, frozen=True):
     """One thing that is sold.
 
     Args:
@@ -36,7 +37,7 @@ class Resource:
     parts: Mapping[str, str]
     method: str | None = None
 
-    @cached_property
+    @property
     def tag(self) -> str:
         """A short text that stands for the name in URLs and in names of cookies."""
         return sha256(self.name.encode()).hexdigest()[:16]
@@ -104,11 +105,24 @@ class Rule:
         return tuple(self.path.split("/")[1:]) if isinstance(self.pattern, str) else ()
 
     @cached_property
+    def places(self) -> tuple[tuple[int, str], ...]:
+        """The template's named parts: which segment of a path, counted from 1, has which name."""
+        found = ((position, PART.match(segment)) for position, segment in enumerate(self.segments, 1))
+        return tuple((position, match[1]) for position, match in found if match)
+
+    @cached_property
+    def identity(self) -> str:
+        """What the names of all its resources begin with."""
+        # No template begins with a tilde, so that no expression has the name of one.
+        text = self.path if isinstance(self.pattern, str) else f"~{self.path}"
+        return f"{self.method} {text}" if self.method else text
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The names that tell the rule's resources apart."""
         if isinstance(self.pattern, re.Pattern):
             return (*self.pattern.groupindex, *self.query)
-        return (*(match[1] for match in map(PART.match, self.segments) if match), *self.query)
+        return (*(name for _, name in self.places), *self.query)
 
     def gates(self, method: str) -> bool:
         """Tell whether the rule covers a method token: GET rules cover all but exactly POST, PUT, PATCH and DELETE."""
@@ -167,12 +181,9 @@ def _fill(piece: str, parts: Mapping[str, str]) -> str:
     return quote_segment(parts.get(match[1], "")) if match else quote_path(piece)
 
 
-def resource_of(rule: Rule, parts: Mapping[str, str]) -> Resource:
+def resource_of(rule: Rule, parts: dict[str, str]) -> Resource:
     """Name a rule's resource: the pattern as it stands in the rule, then every part, so that no two share a name."""
-    method = rule.method
-    # No template begins with a tilde, so that no expression has the name of one.
-    text = rule.path if isinstance(rule.pattern, str) else f"~{rule.path}"
-    name = f"{method} {text}" if method else text
+    name = rule.identity
     if parts:
-        name += "?" + "&".join(f"{key}={quote_segment(value)}" for key, value in sorted(parts.items()))
-    return Resource(name, rule.path, MappingProxyType(dict(parts)), method)
+        name += "?" + "&".join([f"{key}={quote_segment(value)}" for key, value in sorted(parts.items())])
+    return Resource(name, rule.path, MappingProxyType(parts), rule.method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from inspect import iscoroutinefunction
 from urllib.parse import unquote
 
@@ -155,42 +155,59 @@ def _unpaid_problems(rule: Rule) -> Iterator[str]:
 def _order_problems(rules: Sequence[Rule]) -> Iterator[str]:
     """Yield what is wrong between rules that are right by themselves."""
     compiled = Rules(rules)
+    patterns = _by(rules, lambda rule: rule.pattern)
+    lengths = _by(rules, lambda rule: len(_compared(rule)) if _is_one_page(rule) else None)
     for index, rule in enumerate(rules):
-        for earlier in rules[:index]:
-            if _covers(earlier, rule):
-                yield f"rule {_text(rule)} is never reached: {_text(earlier)} before it covers it; change their order"
-                break
-        else:
-            if (owner := _owner_of_page(compiled, rule)) is not None:
-                yield (
-                    f"rule {_text(rule)}: its page is sold by {_text(owner)}, so that its readers would be asked "
-                    "to pay that one too; let that one end with /*, or give it another page="
-                )
+        # Who covers a template matches what it matches.
+        near = compiled.candidates(_example(rule)) if isinstance(rule.pattern, str) else patterns[rule.pattern]
+        if earlier := next((rules[other] for other in near if other < index and _covers(rules[other], rule)), None):
+            yield f"rule {_text(rule)} is never reached: {_text(earlier)} before it covers it; change their order"
+        elif (owner := _owner_of_page(compiled, lengths, index)) is not None:
+            yield (
+                f"rule {_text(rule)}: its page is sold by {_text(owner)}, so that its readers would be asked "
+                "to pay that one too; let that one end with /*, or give it another page="
+            )
 
 
-def _owner_of_page(rules: Rules, rule: Rule) -> Rule | None:
+def _by(rules: Sequence[Rule], key: Callable[[Rule], object]) -> Mapping[object, Sequence[int]]:
+    """Return the indices of the rules that have something in common: none is held against all others."""
+    found = defaultdict[object, list[int]](list)
+    for index, rule in enumerate(rules):
+        found[key(rule)].append(index)
+    return found
+
+
+def _example(rule: Rule) -> str:
+    """Return a path that a template matches."""
+    return "".join("/0" if segment == "*" or PART.match(segment) else f"/{segment}" for segment in rule.segments)
+
+
+def _owner_of_page(compiled: Rules, lengths: Mapping[object, Sequence[int]], index: int) -> Rule | None:
     """Return another rule that sells the page of some of a rule's resources, but not the resources themselves."""
+    rules, rule = compiled.rules, compiled.rules[index]
     if rule.price is None:
         return None
     example = resource_of(rule, dict.fromkeys(rule.names, "0"))
-    found = rules.resource("GET", unquote(rule.page_of(example).partition("?")[0]), b"")
+    found = compiled.resource("GET", unquote(rule.page_of(example).partition("?")[0]), b"")
     if isinstance(found, tuple) and found[0] is not rule:
         return found[0]
     if rule.page or rule.segments[-1:] != ("*",):
         return None
     page = _compared(rule)[:-1]
-    earlier = rules.rules[: next(index for index, other in enumerate(rules.rules) if other is rule)]
-    return next((other for other in earlier if other.price is not None and _meets(other, page)), None)
+    near = (rules[other] for other in lengths.get(len(page), ()) if other < index)
+    return next((other for other in near if other.price is not None and _meets(other, page)), None)
+
+
+def _is_one_page(rule: Rule) -> bool:
+    """Tell whether a rule is a template without a tail that sells pages."""
+    return rule.segments[-1:] not in {(), ("*",)} and rule.method not in UNSAFE_METHODS
 
 
 def _meets(rule: Rule, page: Sequence[str]) -> bool:
-    """Tell whether a rule without a tail may match a page, given by its template."""
-    segments = _compared(rule)
-    if isinstance(rule.pattern, re.Pattern) or segments[-1:] == ["*"] or rule.method in UNSAFE_METHODS:
-        return False
-    return len(segments) == len(page) and all(
+    """Tell whether a rule without a tail may match a page of as many segments, given by its template."""
+    return all(
         mine in {theirs, "*"} or any(map(PART.match, (mine, theirs)))
-        for mine, theirs in zip(segments, page, strict=True)
+        for mine, theirs in zip(_compared(rule), page, strict=True)
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl
@@ -83,7 +83,8 @@ class Rules:
         for node in nodes:
             found += node.here
             found += node.below
-        found += [index for index, rule in self._expressions if _match(rule, path)]
+        if self._expressions:
+            found += [index for index, rule in self._expressions if _match(rule, path)]
         return sorted(found) if len(found) > 1 else found
 
     def sells(self, path: str) -> bool:
@@ -113,8 +114,8 @@ class Rules:
                 if _exactly(rule, path):
                     return "free"
                 continue
-            parts = dict(_parts(rule, path))
-            for key, value in _selected(rule, query):
+            parts = _parts(rule, path)
+            for key, value in _selected(rule, query) if rule.query else ():
                 if parts.setdefault(key, value) != value or "\ufffd" in key + value:
                     return "ambiguous"
             return rule, resource_of(rule, parts)
@@ -138,22 +139,19 @@ def _match(rule: Rule, path: str) -> re.Match[str] | None:
     return next(filter(None, ways), None)
 
 
-def _parts(rule: Rule, path: str) -> Iterator[tuple[str, str]]:
+def _parts(rule: Rule, path: str) -> dict[str, str]:
     if rule.expressions:
         match = _match(rule, path)
         groups = match.groupdict() if match else {}
-        yield from ((name, value) for name, value in groups.items() if value is not None)
-        return
-    for segment, value in zip(rule.segments, path.split("/")[1:], strict=False):
-        if match := PART.match(segment):
-            yield match[1], value
+        return {name: value for name, value in groups.items() if value is not None}
+    segments = path.split("/")
+    return {name: segments[position] for position, name in rule.places if position < len(segments)}
 
 
-def _selected(rule: Rule, query: bytes) -> Iterator[tuple[str, str]]:
-    if rule.query:
-        # Frameworks read a raw byte in encodings of their own.
-        pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
-        yield from ((key, value) for key, value in pairs if key in rule.query or "\ufffd" in key)
+def _selected(rule: Rule, query: bytes) -> list[tuple[str, str]]:
+    # Frameworks read a raw byte in encodings of their own.
+    pairs = parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True)
+    return [(key, value) for key, value in pairs if key in rule.query or "\ufffd" in key]
 
 
 def _exactly(rule: Rule, path: str) -> bool:

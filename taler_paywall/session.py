@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from itertools import islice
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
@@ -74,6 +74,31 @@ class _Session(msgspec.Struct, frozen=True, array_like=True):
 C = TypeVar("C", Order, _Session)
 
 
+class _Seal(Generic[C]):
+    """What signs one kind of cookie, and reads it again.
+
+    Args:
+        signer: with the keys of this kind.
+        kind: what is in it.
+    """
+
+    def __init__(self, signer: Signer, kind: type[C]) -> None:
+        self._signer = signer
+        self._decode: Callable[[bytes], C] = msgspec.json.Decoder(kind, dec_hook=_session_id).decode
+
+    def seal(self, content: C) -> bytes:
+        return self._signer.sign(base64_encode(_encode(content)))
+
+    def open(self, value: bytes) -> C | None:
+        """Return what a cookie holds; None if it is not ours."""
+        if len(value) > MAX_BYTES:
+            return None
+        try:
+            return self._decode(base64_decode(self._signer.unsign(value)))
+        except (BadData, msgspec.MsgspecError, RecursionError):
+            return None
+
+
 def _session_id(_: type[Any], text: Any) -> SessionId:
     """Make the one type of an order that JSON does not know; what is none makes the whole cookie invalid."""
     if not isinstance(text, str):
@@ -129,12 +154,13 @@ class Cookies:
 
     def __init__(self, keys: Keys, *, secure: bool, max_age: int) -> None:
         self._keys = keys
+        self._order, self._session = _Seal(keys.order, Order), _Seal(keys.session, _Session)
         self._max_age = max_age
         prefix = f"{'__Host-' if secure else ''}taler_{keys.site_tag}_"
         self._session_name = f"{prefix}session".encode()
         self._order_prefix = f"{prefix}order_".encode()
         # The session's cookie counts too, though it may be made only later: its length is always the same.
-        self._room = MAX_BYTES - _length(self._session_name, self._seal(keys.session, _SAMPLE))
+        self._room = MAX_BYTES - _length(self._session_name, self._session.seal(_SAMPLE))
         self._attributes = f"; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
 
     def orders(self, headers: Iterable[Header], resource_tag: str, now: int) -> tuple[Order, ...]:
@@ -146,10 +172,10 @@ class Cookies:
             now: seconds since 1970.
         """
         wanted = self._order_prefix + resource_tag.encode() + b"_"
-        values = (value for name, value in _pairs(headers) if name.startswith(wanted))
-        opened = [self._open(self._keys.order, value, Order, now) for value in islice(values, MAX_CANDIDATES)]
-        orders = [order for order in opened if order and order.resource == resource_tag]
-        orders.sort(key=lambda order: order.issued, reverse=True)
+        opened = [self._order.open(value) for _, value in islice(_pairs(headers, wanted), MAX_CANDIDATES)]
+        orders = [order for order in opened if order and order.resource == resource_tag and self._lives(order, now)]
+        if len(orders) > 1:
+            orders.sort(key=lambda order: order.issued, reverse=True)
         return tuple(orders)
 
     def order_by_id(self, headers: Iterable[Header], order_id: str, now: int) -> Order | None:
@@ -163,19 +189,18 @@ class Cookies:
         return own | {order.session_id for order in self._all_orders(headers, now)}
 
     def _all_orders(self, headers: Iterable[Header], now: int) -> Iterator[Order]:
-        values = (value for name, value in _pairs(headers) if name.startswith(self._order_prefix))
-        opened = (self._open(self._keys.order, value, Order, now) for value in islice(values, MAX_LOOKED_AT))
-        return filter(None, opened)
+        pairs = islice(_pairs(headers, self._order_prefix), MAX_LOOKED_AT)
+        return (order for _, value in pairs if (order := self._order.open(value)) and self._lives(order, now))
 
     def session(self, headers: Iterable[Header], now: int) -> str | None:
         """Return the secret of the browser's session, None if there is no valid one."""
-        values = (value for name, value in _pairs(headers) if name == self._session_name)
-        opened = [self._open(self._keys.session, value, _Session, now) for value in islice(values, MAX_CANDIDATES)]
-        return next((session.secret for session in opened if session), None)
+        values = (value for name, value in _pairs(headers, self._session_name) if name == self._session_name)
+        opened = [self._session.open(value) for value in islice(values, MAX_CANDIDATES)]
+        return next((session.secret for session in opened if session and self._lives(session, now)), None)
 
     def session_cookie(self, secret: str, now: int) -> bytes:
         """Return the ``Set-Cookie`` value of a session."""
-        return self._cookie(self._session_name, self._seal(self._keys.session, _Session(secret, now)))
+        return self._cookie(self._session_name, self._session.seal(_Session(secret, now)))
 
     def order_cookies(self, headers: Iterable[Header], order: Order) -> list[bytes]:
         """Return the ``Set-Cookie`` values that store an order, and evict the oldest where there are too many.
@@ -183,8 +208,8 @@ class Cookies:
         An order that is evicted is found again at the backend, without the wallet, by its derived ID.
         """
         name = self._order_name(order)
-        value = self._seal(self._keys.order, order)
-        found = (pair for pair in _pairs(headers) if pair[0].startswith(self._order_prefix) and pair[0] != name)
+        value = self._order.seal(order)
+        found = (pair for pair in _pairs(headers, self._order_prefix) if pair[0] != name)
         # More than these were never ours; the rest waits for later requests.
         looked_at = islice(found, MAX_LOOKED_AT)
         others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in looked_at), reverse=True)
@@ -200,43 +225,33 @@ class Cookies:
         """Tell whether an order's cookie has lived for more than half of its time, or was signed by an older key."""
         if now - order.issued > self._max_age // 2:
             return True
-        return self._keys.rotating and (self._order_name(order), self._seal(self._keys.order, order)) not in _pairs(
-            headers
-        )
+        if not self._keys.rotating:
+            return False
+        name = self._order_name(order)
+        return (name, self._order.seal(order)) not in _pairs(headers, name)
 
     def _order_name(self, order: Order) -> bytes:
         # The session's tag keeps apart the orders of two tabs that were opened at once, each with a session of its own.
         return self._order_prefix + f"{order.resource}_{order.session_id[:4]}".lower().encode()
 
     def _issued(self, value: bytes) -> int:
-        order = self._open(self._keys.order, value, Order, None)
+        order = self._order.open(value)
         return order.issued if order else 0
 
-    def _seal(self, signer: Signer, content: Order | _Session) -> bytes:
-        return signer.sign(base64_encode(_encode(content)))
-
-    def _open(self, signer: Signer, value: bytes, kind: type[C], now: int | None) -> C | None:
-        if len(value) > MAX_BYTES:
-            return None
-        try:
-            content = msgspec.json.decode(base64_decode(signer.unsign(value)), type=kind, dec_hook=_session_id)
-        except (BadData, msgspec.MsgspecError, RecursionError):
-            return None
-        if now is not None and not -CLOCK_SKEW <= now - content.issued <= self._max_age:
-            return None
-        return content
+    def _lives(self, content: Order | _Session, now: int) -> bool:
+        return -CLOCK_SKEW <= now - content.issued <= self._max_age
 
     def _cookie(self, name: bytes, value: bytes, max_age: int | None = None) -> bytes:
         age = self._max_age if max_age is None else max_age
         return b"%s=%s%s; Max-Age=%d" % (name, value, self._attributes.encode(), age)
 
 
-def _pairs(headers: Iterable[Header]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the name and value of every cookie, byte for byte; what is no pair is passed over."""
+def _pairs(headers: Iterable[Header], prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield name and value, byte for byte, of every cookie whose name begins so; what is no pair is passed over."""
     for header, line in headers:
-        if header == b"cookie":
+        if header == b"cookie" and prefix in line:
             for part in line.split(b";"):
-                if match := _PAIR(part):
+                if prefix in part and (match := _PAIR(part)) and match[1].startswith(prefix):
                     yield match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"')
 
 

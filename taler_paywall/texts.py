@@ -81,10 +81,10 @@ class Texts:
         with localcontext(Context(prec=40)):
             value = Decimal(f"{amount.value}.{amount.fraction:08}")
             if specification is None:
-                return f"{self._number(value, 0)}{_NO_BREAK_SPACE}{amount.currency}"
+                return f"{_written(self.locale, value, 0)}{_NO_BREAK_SPACE}{amount.currency}"
             exponent = _unit(value, specification)
             zeros = max(0, specification.num_fractional_trailing_zero_digits + exponent)
-            number = self._number(value.scaleb(-exponent), zeros)
+            number = _written(self.locale, value.scaleb(-exponent), zeros)
         name = specification.alt_unit_names[str(exponent)]
         if unicodedata.category(name[-1]) != "Sc":
             return f"{number}{_NO_BREAK_SPACE}{name}"
@@ -104,11 +104,13 @@ class Texts:
                 return format_unit(seconds // size, f"duration-{unit}", locale=self.locale)
         return self.gettext("less than a minute")
 
-    def _number(self, value: Decimal, zeros: int) -> str:
-        """Write a number of at most eight decimals, of which some are written even if they are zero."""
-        whole = self.locale.decimal_formats[None].pattern.partition(".")[0]
-        # Babel knows no digits but 0 to 9 and would mix them with the separators of others.
-        return format_decimal(value, f"{whole}.{'0' * zeros:#<8}", self.locale, numbering_system="latn")
+
+@functools.lru_cache(maxsize=1024)
+def _written(locale: Locale, value: Decimal, zeros: int) -> str:
+    """Write a number of at most eight decimals, of which some are written even if they are zero."""
+    whole = locale.decimal_formats[None].pattern.partition(".")[0]
+    # Babel knows no digits but 0 to 9 and would mix them with the separators of others.
+    return format_decimal(value, f"{whole}.{'0' * zeros:#<8}", locale, numbering_system="latn")
 
 
 def _unit(value: Decimal, specification: CurrencySpecification) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from taler_paywall.http import Request, belongs
 from taler_paywall.operations import SessionId
@@ -11,8 +11,7 @@ from taler_paywall.rules import spelled_like
 from taler_paywall.session import MAX_PAGE, Order
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """One request for a resource.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 import httpx
+from running import TLS
 
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 PAGE = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -27,6 +28,7 @@ class Reader:
             base_url=base_url,
             transport=transport,
             trust_env=False,
+            verify=TLS,
             timeout=30,
             headers={"User-Agent": USER_AGENT, "Accept-Language": "en"},
         )

@@ -173,7 +173,7 @@ def test_both_adapters_read_the_same_cookies(lines: list[bytes]) -> None:
     read: list[list[tuple[bytes, bytes]]] = []
 
     def note(request: Request) -> bool:
-        read.append(list(_pairs(request.headers)))
+        read.append(list(_pairs(request.headers, b"")))
         return True
 
     attack = visiting("/article")

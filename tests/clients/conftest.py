@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from reader import Reader
-from running import SECRET_KEY, TOKEN, Process, Sandbox, SoldOrder
+from running import SECRET_KEY, TLS, TOKEN, Process, Sandbox, SoldOrder
 from servers import BY_NAME, serve
 
 from taler_paywall.testing.wallet import TalerWallet
@@ -54,7 +54,7 @@ def shop(request: pytest.FixtureRequest, sandbox: Sandbox, tmp_path_factory: pyt
     }
     process, url = serve(BY_NAME[request.param], home, SERVED[request.param], *OPTIONS[request.param], **settings)
     # Nothing that one client is given is another's.
-    with httpx.Client(trust_env=False, timeout=30, cookies=_NoCookies()) as http:
+    with httpx.Client(trust_env=False, verify=TLS, timeout=30, cookies=_NoCookies()) as http:
         yield Shop(url, process, sandbox, http)
     process.end()
 

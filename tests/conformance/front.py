@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx
 from anyio.from_thread import start_blocking_portal
 from reader import Reader
 from running import SECRET_KEY, TOKEN, Process, free_port
@@ -27,8 +25,6 @@ FRONTS: Final = ASGI + WSGI
 #: Where the sites in this process believe to be; each elsewhere, or to a wallet their articles would be the same.
 HERE: Final = "http://127.0.0.1:8000"
 HERE_TOO: Final = "http://127.0.0.1:8001"
-#: One for all browsers: making it takes longer than most tests, and nothing here is encrypted.
-TLS: Final = ssl.create_default_context()
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class Front:
 
     def reader(self) -> Reader:
         """Open a browser that has never been here; the caller closes it."""
-        return Reader(self.url, self.transport or httpx.HTTPTransport(verify=TLS, trust_env=False))
+        return Reader(self.url, self.transport)
 
     @property
     def log(self) -> str:

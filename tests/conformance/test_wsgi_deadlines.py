@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from running import SECRET_KEY, TOKEN, Process
+from running import SECRET_KEY, TLS, TOKEN, Process
 from servers import BY_NAME, serve
 
 from taler_paywall.transport import TOTAL_TIMEOUT
@@ -34,10 +34,10 @@ def test_a_hanging_backend_is_given_up_in_time(how: str, tmp_path: Path, process
         started = time.monotonic()
 
         def read(number: int) -> httpx.Response:
-            return httpx.get(f"{url}/paid/{number}", trust_env=False, timeout=60)
+            return httpx.get(f"{url}/paid/{number}", trust_env=False, verify=TLS, timeout=60)
 
         with ThreadPoolExecutor(THREADS) as readers:
             answers = list(readers.map(read, range(THREADS)))
         assert time.monotonic() - started < SLACK * TOTAL_TIMEOUT
         assert [answer.status_code for answer in answers] == [503] * THREADS
-        assert httpx.get(f"{url}/free", trust_env=False).text == "origin at  sees /free"
+        assert httpx.get(f"{url}/free", trust_env=False, verify=TLS).text == "origin at  sees /free"

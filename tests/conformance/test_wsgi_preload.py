@@ -13,7 +13,7 @@ from threading import Thread
 import httpx
 import pytest
 import trustme
-from running import SECRET_KEY, TOKEN, Process, free_port
+from running import SECRET_KEY, TLS, TOKEN, Process, free_port
 from servers import BY_NAME, serve
 
 READERS = 8
@@ -55,7 +55,7 @@ def ask(url: str) -> list[httpx.Response]:
     """Ask for many pages at once."""
     with ThreadPoolExecutor(READERS) as readers:
         pages = [f"{url}/paid/{number}" for number in range(READERS)]
-        return list(readers.map(lambda page: httpx.get(page, trust_env=False, timeout=60), pages))
+        return list(readers.map(lambda page: httpx.get(page, trust_env=False, verify=TLS, timeout=60), pages))
 
 
 @pytest.mark.parametrize("name", ["gunicorn gevent", "gunicorn threads", "gunicorn sync"])

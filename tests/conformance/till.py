@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from running import Process, Sandbox, SoldOrder, free_port
+from running import TLS, Process, Sandbox, SoldOrder, free_port
 
 
 class Till(Sandbox):
@@ -41,4 +41,4 @@ class Till(Sandbox):
         self._do("DELETE", "/fault")
 
     def _do(self, method: str, path: str) -> None:
-        httpx.request(method, self._control + path, trust_env=False, timeout=20).raise_for_status()
+        httpx.request(method, self._control + path, trust_env=False, verify=TLS, timeout=20).raise_for_status()

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from reader import Reader, order_of
-from running import eventually
+from running import TLS, eventually
 
 from .till import Till
 
@@ -72,7 +72,7 @@ class Asked:
 
 def polls_at(till: Till) -> int:
     """Return how many long polls wait at the backend."""
-    count: int = httpx.get(f"{till._control}/", trust_env=False, timeout=20).json()["waiting"]
+    count: int = httpx.get(f"{till._control}/", trust_env=False, verify=TLS, timeout=20).json()["waiting"]
     return count
 
 

@@ -6,14 +6,27 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from taler_paywall import crockford
 from taler_paywall.amount import Amount
+from taler_paywall.contract import contract_hash
 from taler_paywall.decision import Decision
 from taler_paywall.drive import run
 from taler_paywall.errors import BackendError
 from taler_paywall.flow import payment_flow
 from taler_paywall.http import Request, quote_segment
 from taler_paywall.offer import EXTRA, Offer, Storefront
-from taler_paywall.operations import BackendResponse, Call, Forget, Op, Payment, Recall, Remember, SessionId
+from taler_paywall.operations import (
+    BackendResponse,
+    Call,
+    Forget,
+    LearnLinks,
+    Op,
+    Payment,
+    Recall,
+    RecallLinks,
+    Remember,
+    SessionId,
+)
 from taler_paywall.resource import Rule, resource_of
 from taler_paywall.session import Keys, Order
 from taler_paywall.visit import Visit
@@ -94,6 +107,18 @@ def claimed(which: Order) -> tuple[int, Json]:
     return 200, {"order_status": "claimed", "contract_terms": contract(which), "order_status_url": status_url(which)}
 
 
+def by_hash(which: Order) -> str:
+    """Return how `Script` writes the question of the customer who has claimed an order."""
+    h_contract = crockford.encode(contract_hash(contract(which)))
+    return f"GET orders/{which.order_id}?h_contract={h_contract}&{get(which).partition('?')[2]}"
+
+
+def held(which: Order) -> list[tuple[str, Any]]:
+    """Return the steps of an order that a wallet has claimed, and for which it has proved no other."""
+    to_pay = 402, {"taler_pay_uri": unpaid(which)[1]["taler_pay_uri"]}
+    return [(get(which), claimed(which)), (by_hash(which), to_pay)]
+
+
 def status_url(which: Order) -> str:
     """Return the page of an order at the backend."""
     return f"{BACKEND}orders/{which.order_id}?h_contract=H&session_id={which.session_id}"
@@ -147,18 +172,27 @@ class Script:
 
     Args:
         steps: pairs of an operation's text and its answer: (status, JSON) or an error for calls, anything for others.
+        links_as_built: what is known of the backend's links; operations about them are no steps.
     """
 
     steps: list[tuple[str, Any]]
     bodies: list[Json] = field(default_factory=list)
     remembered: list[Remember] = field(default_factory=list)
+    links_as_built: bool = False
 
     def __call__(self, op: Op[Any]) -> Any:
+        if isinstance(op, RecallLinks):
+            return self.links_as_built
+        if isinstance(op, LearnLinks):
+            self.links_as_built = op.as_built
+            return None
         assert self.steps, f"unexpected {text_of(op)}"
         expected, answer = self.steps.pop(0)
         assert text_of(op) == expected
         if isinstance(op, Remember):
             self.remembered.append(op)
+        if isinstance(op, Recall) and isinstance(answer, Payment):
+            return next((key, answer) for key in op.keys if key.order_id == answer.order_id)
         if not isinstance(op, Call):
             return answer
         if op.request.body:
@@ -184,9 +218,11 @@ def text_of(op: Op[Any]) -> str:
             raise AssertionError(op)
 
 
-def decide(the_visit: Visit, *steps: tuple[str, Any], storefront: Storefront = STOREFRONT) -> tuple[Decision, Script]:
+def decide(
+    the_visit: Visit, *steps: tuple[str, Any], storefront: Storefront = STOREFRONT, links_as_built: bool = False
+) -> tuple[Decision, Script]:
     """Run the flow through a script and demand that every step was used."""
-    script = Script(list(steps))
+    script = Script(list(steps), links_as_built=links_as_built)
     decision = run(payment_flow(storefront, the_visit, OFFER), script)
     assert not script.steps, f"never asked: {script.steps}"
     return decision, script

@@ -11,7 +11,7 @@ from taler_paywall.amount import Amount
 from taler_paywall.config import resolve
 from taler_paywall.decision import (
     CookiesNeeded,
-    Decision,
+    Denial,
     NotAcceptable,
     PaymentRequired,
     Refunded,
@@ -38,7 +38,7 @@ CRAWLED = PaymentRequired(AMOUNT)
 TEASER = Markup("<p>Eleven hives hum on the roof of an old water tower, and their keeper binds books.</p>")
 
 #: Every kind of page: what was decided, and whether the rule has a teaser.
-STATES: dict[str, tuple[Decision, bool]] = {
+STATES: dict[str, tuple[Denial, bool]] = {
     "open": (OPEN, False),
     "moved": (MOVED, False),
     "teaser": (OPEN, True),

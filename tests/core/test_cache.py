@@ -19,6 +19,15 @@ def payment(number: int = 0) -> Payment:
     return Payment(f"ORDER{number}", "/a", "KUDOS:0.5")
 
 
+def look(held: MemoryCache, *keys: PaymentKey) -> Payment | None:
+    """Return the payment that is held under the first of these keys, after a look at which key it was."""
+    if (found := held.get(keys)) is None:
+        return None
+    assert found[0] in keys
+    assert (found[0].order_id, found[0].resource) == (found[1].order_id, found[1].resource)
+    return found[1]
+
+
 class Clock:
     """A clock that stands still until it is moved."""
 
@@ -41,10 +50,10 @@ def test_what_was_put_is_found() -> None:
     held = MemoryCache()
     held.put(key(), payment(), 60)
 
-    assert held.get((key(),)) == payment()
+    assert look(held, key()) == payment()
     assert held.get(()) is None
     for other in (key(1), key(resource="/b"), key(session_id="T"), PaymentKey("order0", "/a", SessionId("S"))):
-        assert held.get((other,)) is None
+        assert look(held, other) is None
 
 
 def test_the_first_key_that_is_held_counts() -> None:
@@ -53,8 +62,8 @@ def test_the_first_key_that_is_held_counts() -> None:
     for number in (1, 2):
         held.put(key(number), payment(number), 60)
 
-    assert held.get((key(0), key(2), key(1))) == payment(2)
-    assert held.get((key(1), key(2))) == payment(1)
+    assert look(held, key(0), key(2), key(1)) == payment(2)
+    assert look(held, key(1), key(2)) == payment(1)
 
 
 def test_expiry(clock: Clock) -> None:
@@ -63,10 +72,10 @@ def test_expiry(clock: Clock) -> None:
     held.put(key(), payment(), 60)
 
     clock.now += 60 * (1 - SPREAD) - 0.001
-    assert held.get((key(),)) == payment()
+    assert look(held, key()) == payment()
     clock.now += 60 * 2 * SPREAD + 0.002
-    assert held.get((key(),)) is None
-    assert held._payments == {}
+    assert look(held, key()) is None
+    assert len(held._payments) == 0
 
 
 def test_an_expired_key_hides_no_other(clock: Clock) -> None:
@@ -76,7 +85,7 @@ def test_an_expired_key_hides_no_other(clock: Clock) -> None:
     held.put(key(2), payment(2), 60)
     clock.now += 20
 
-    assert held.get((key(1), key(2))) == payment(2)
+    assert look(held, key(1), key(2)) == payment(2)
 
 
 def test_expiry_is_spread(clock: Clock) -> None:
@@ -85,7 +94,9 @@ def test_expiry_is_spread(clock: Clock) -> None:
     for number in range(200):
         held.put(key(number), payment(number), 60)
 
-    ends = [expires - clock.now for expires, *_ in held._payments.values()]
+    entries = [held._payments.get(f"ORDER{number}") for number in range(200)]
+    ends = [entry[0] - clock.now for entry in entries if entry]
+    assert len(ends) == 200
     assert 54 <= min(ends) < 57
     assert 63 < max(ends) <= 66
 
@@ -95,31 +106,41 @@ def test_nothing_is_held_for_no_time() -> None:
     held = MemoryCache()
     held.put(key(), payment(), 0)
 
-    assert held.get((key(),)) is None
+    assert look(held, key()) is None
 
 
 def test_putting_again_renews(clock: Clock) -> None:
     """A payment that is seen again is good for its time again, shorter or longer, and counts as new."""
-    held = MemoryCache(size=2)
+    held = MemoryCache(size=4)
     held.put(key(1), payment(1), 10)
     held.put(key(2), payment(2), 60)
     held.put(key(1), payment(1), 60)
     clock.now += 20
-    assert held.get((key(1),)) == payment(1)
+    assert look(held, key(1)) == payment(1)
 
-    held.put(key(3), payment(3), 60)
-    assert held.get((key(2),)) is None
-    assert held.get((key(1),)) == payment(1)
+    for number in (3, 4):
+        held.put(key(number), payment(number), 60)
+    assert look(held, key(1)) == payment(1)
+    assert len(held._payments) == 4
+    held.put(key(5), payment(5), 60)
+    assert [number for number in range(1, 6) if look(held, key(number))] == [3, 4, 5]
 
 
 def test_it_is_bounded() -> None:
-    """The oldest payment makes room; there are never more than the size."""
+    """The oldest payments make room; there are never more than the size, and then never less than half."""
     held = MemoryCache(size=10)
     for number in range(1000):
         held.put(key(number), payment(number), 60)
-        assert len(held._payments) <= 10
+        assert min(number + 1, 5) <= len(held._payments) <= 10
+        kept = [other for other in range(number + 1) if look(held, key(other))]
+        assert kept == list(range(number + 1 - len(held._payments), number + 1))
 
-    assert [number for number in range(1000) if held.get((key(number),))] == list(range(990, 1000))
+
+def test_the_smallest_cache_holds_something() -> None:
+    """Whatever the size, the newest payment is held."""
+    held = MemoryCache(size=1)
+    held.put(key(1), payment(1), 60)
+    assert look(held, key(1)) == payment(1)
 
 
 def test_forget() -> None:
@@ -130,8 +151,8 @@ def test_forget() -> None:
     held.forget(key(1).order_id)
     held.forget(key(3).order_id)
 
-    assert held.get((key(1),)) is None
-    assert held.get((key(2),)) == payment(2)
+    assert look(held, key(1)) is None
+    assert look(held, key(2)) == payment(2)
 
 
 def test_an_answer_that_was_on_its_way(clock: Clock) -> None:
@@ -141,12 +162,12 @@ def test_an_answer_that_was_on_its_way(clock: Clock) -> None:
     held.forget(key().order_id)
     held.put(key(), payment(), 60)
     held.put(key(1), payment(1), 60)
-    assert held.get((key(),)) is None
-    assert held.get((key(1),)) == payment(1)
+    assert look(held, key()) is None
+    assert look(held, key(1)) == payment(1)
 
     clock.now += AFTERMATH + 1
     held.put(key(), payment(), 60)
-    assert held.get((key(),)) == payment()
+    assert look(held, key()) == payment()
 
 
 def test_one_session_at_a_time() -> None:
@@ -154,11 +175,11 @@ def test_one_session_at_a_time() -> None:
     held = MemoryCache()
     held.put(key(), payment(), 60)
     held.put(key(session_id="T"), payment(), 60)
-    assert held.get((key(),)) is None
-    assert held.get((key(session_id="T"),)) == payment()
+    assert look(held, key()) is None
+    assert look(held, key(session_id="T")) == payment()
 
     held.forget(key().order_id)
-    assert held.get((key(session_id="T"),)) is None
+    assert look(held, key(session_id="T")) is None
 
 
 def test_threads() -> None:
@@ -183,3 +204,12 @@ def test_threads() -> None:
 
     assert errors == []
     assert len(held._payments) <= 50
+
+
+def test_what_is_known_of_links() -> None:
+    """Nothing at first; then what was learnt last."""
+    held = MemoryCache()
+    assert held.links_as_built is False
+    for known in (True, False):
+        held.learn_links(as_built=known)
+        assert held.links_as_built is known

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from core.script import order
 from core.states import OPEN, STATES
-from taler_paywall.decision import Decision, Grant, NotAcceptable, PaymentRequired, Refunded, Refused, TryAgain
+from taler_paywall.decision import Denial, NotAcceptable, PaymentRequired, Refunded, Refused, TryAgain
 from taler_paywall.facts import _REFUSALS, Facts, facts_of
-from taler_paywall.operations import Payment
 
 PAGE = "/articles/one?ref=x"
 
@@ -32,7 +29,7 @@ EXPECTED: dict[str, tuple[int, str, str, bool]] = {
 }
 
 
-def said(decision: Decision) -> Facts:
+def said(decision: Denial) -> Facts:
     """Say it, and mark what is translated."""
     return facts_of(decision, PAGE, str.upper)
 
@@ -59,7 +56,7 @@ def test_what_is_said(state: str) -> None:
         (STATES["unknown"][0], PAGE),
     ],
 )
-def test_where_the_link_leads(decision: Decision, url: str) -> None:
+def test_where_the_link_leads(decision: Denial, url: str) -> None:
     """To the backend where something is paid or collected there, else to the page that was asked for."""
     link = said(decision).link
     assert link
@@ -78,13 +75,6 @@ def test_a_reason_is_for_the_log_only() -> None:
     """Why an order cannot be used does not change what the reader is told."""
     for kind in (TryAgain, NotAcceptable):
         assert said(kind(order(), "claimed")) == said(kind(order(), "expired"))
-
-
-def test_a_grant_is_not_explained() -> None:
-    """It is the application that answers then."""
-    payment: Any = Payment("ID", "resource", "KUDOS:0.5")
-    with pytest.raises(TypeError, match="a grant is not explained"):
-        said(Grant(payment, order()))
 
 
 def test_secrets_stay_out_of_logs() -> None:

@@ -17,20 +17,25 @@ from core.script import (
     OTHER_SESSION,
     PAYMENT,
     POST,
+    SESSION,
     SITE,
     STOREFRONT,
     UNKNOWN,
+    by_hash,
     claimed,
     contract,
     created,
     decide,
     get,
+    held,
     order,
     paid,
     status_url,
     unpaid,
     visit,
 )
+from taler_paywall import crockford
+from taler_paywall.contract import contract_hash
 from taler_paywall.decision import (
     CookiesNeeded,
     Grant,
@@ -112,6 +117,14 @@ def test_what_is_remembered_is_recalled() -> None:
     assert asked[2] == Remember(keys[0], PAYMENT, STOREFRONT.recheck_after, contract(order())["merchant_pub"])
 
 
+def test_one_order_in_two_sessions() -> None:
+    """Where a proof has moved an order, the cookie of the session that is recalled counts, not the first of the ID."""
+    here = order(session=OTHER_SESSION, order_id=order().order_id)
+    held = PaymentKey(here.order_id, OFFER.resource.name, here.session_id), PAYMENT
+    decision, _ = decide(visit(order(), here), ("recall", held))
+    assert decision == Grant(PAYMENT, here)
+
+
 def test_what_was_refunded_is_forgotten() -> None:
     """Whatever is held of the order."""
     asked: list[Op[Any]] = []
@@ -139,7 +152,7 @@ def test_claimed_order_is_replaced_by_the_next_attempt() -> None:
     decision, _ = decide(
         visit(order()),
         ("recall", None),
-        (get(order()), claimed(order())),
+        *held(order()),
         (POST, created(SECOND)),
         (get(SECOND), unpaid(SECOND)),
     )
@@ -161,7 +174,7 @@ def test_replacement_unusable_as_well(again: Any, reason: str) -> None:
     decision, _ = decide(
         visit(order()),
         ("recall", None),
-        (get(order()), claimed(order())),
+        *held(order()),
         (POST, created(SECOND)),
         (get(SECOND), again),
     )
@@ -292,7 +305,7 @@ def test_attempt_after_buying_again_keeps_its_fulfillment_url() -> None:
     _, script = decide(
         visit(second),
         ("recall", None),
-        (get(second), claimed(second)),
+        *held(second),
         (POST, created(THIRD)),
         (get(THIRD), unpaid(THIRD)),
     )
@@ -434,15 +447,15 @@ def test_who_must_not_make_an_order() -> None:
     """A sub-resource, a prefetch or a crawler gets a price and nothing else; an order that exists is looked at."""
     decision, _ = decide(visit(may_order=False))
     assert decision == PaymentRequired(OFFER.amount)
-    decision, _ = decide(visit(order(), may_order=False), ("recall", None), (get(order()), claimed(order())))
+    decision, _ = decide(visit(order(), may_order=False), ("recall", None), *held(order()))
     assert decision == PaymentRequired(OFFER.amount)
 
 
 def test_scripts_of_other_origins() -> None:
     """Those that the site has named buy for a reader, others do not."""
     script = [(b"sec-fetch-mode", b"cors"), (b"sec-fetch-dest", b"empty"), (b"sec-fetch-site", b"same-site")]
-    request = replace_fields(visit().request, headers=[*script, (b"origin", b"https://app.news.example")])
-    asked = replace_fields(visit(page=""), request=request)
+    request = replace(visit().request, headers=[*script, (b"origin", b"https://app.news.example")])
+    asked = replace(visit(page=""), request=request)
     assert decide(asked)[0] == PaymentRequired(OFFER.amount)
     named = replace_fields(STOREFRONT, cors_origins=frozenset({"https://app.news.example"}))
     decision, _ = decide(asked, (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)), storefront=named)
@@ -688,7 +701,7 @@ def test_page_of_the_next_attempt(page: str, kept: str) -> None:
     decision, _ = decide(
         visit(old, page=page),
         ("recall", None),
-        (get(old), claimed(old)),
+        *held(old),
         (POST, created(SECOND)),
         (get(SECOND), unpaid(SECOND)),
     )
@@ -720,7 +733,7 @@ def test_how_many_tabs_are_looked_at() -> None:
 def test_tabs_that_can_be_paid_among_others() -> None:
     """Where one order can be paid, no new one is needed, however many cannot."""
     many = tabs(6)
-    asked = [(get(many[0]), unpaid(many[0])), *((get(tab), claimed(tab)) for tab in many[1:5])]
+    asked = [(get(many[0]), unpaid(many[0])), *held(many[1]), *((get(tab), claimed(tab)) for tab in many[2:5])]
     decision, _ = decide(visit(*many), ("recall", None), *asked)
     assert isinstance(decision, PaymentRequired)
     assert decision.order is not None
@@ -734,7 +747,8 @@ def test_tabs_that_cannot_be_paid() -> None:
     decision, _ = decide(
         visit(*many),
         ("recall", None),
-        *((get(tab), claimed(tab)) for tab in many[:3]),
+        *held(many[0]),
+        *((get(tab), claimed(tab)) for tab in many[1:3]),
         (POST, created(following)),
         (get(following), unpaid(following)),
     )
@@ -780,7 +794,7 @@ def test_a_claimed_order_that_was_never_read_has_not_moved(state: str) -> None:
     decision, _ = decide(
         visit(mine),
         ("recall", None),
-        (get(mine), claimed(mine)),
+        *held(mine),
         (POST, created(SECOND)),
         (get(SECOND), unpaid(SECOND)),
     )
@@ -806,3 +820,219 @@ def test_how_long_a_purchase_has_moved(anew: bool, state: str) -> None:  # noqa:
     assert isinstance(decision, PaymentRequired)
     assert decision.order is not None
     assert (decision.order.order_id, decision.order.state) == (THIRD.order_id, state)
+
+
+def foreseen(**changes: Any) -> tuple[int, Any]:
+    """Return the answer to a new order by which its status is known, unless changed."""
+    return 200, {name: value for name, value in (created(FIRST)[1] | changes).items() if value is not None}
+
+
+def test_a_new_visitor_costs_one_call() -> None:
+    """Where the backend's links are known, its status would tell nothing new; pages and cookies are alike."""
+    asked, _ = decide(visit(), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)))
+    assert decide(visit(), (POST, created(FIRST)), links_as_built=True)[0] == asked
+    asked, _ = decide(visit(buy_again=True), (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)))
+    assert decide(visit(buy_again=True), (POST, created(FIRST)), links_as_built=True)[0] == asked
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"token": None}, {"token": ""}, {"token": "T/KEN"}, {"pay_deadline": None}],
+    ids=["no token", "empty token", "odd token", "no deadline"],
+)
+def test_what_a_new_order_has_to_tell(changes: dict[str, Any]) -> None:
+    """Without a token that fits into links, or without a deadline, the status is asked for."""
+    decision, _ = decide(visit(), (POST, foreseen(**changes)), (get(FIRST), unpaid(FIRST)), links_as_built=True)
+    assert isinstance(decision, PaymentRequired)
+
+
+def test_a_new_order_that_is_over_at_once() -> None:
+    """What is foreseen is judged like what is told."""
+    over = foreseen(pay_deadline={"t_s": NOW})
+    asked = [(POST, over), (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))]
+    decision, _ = decide(visit(), *asked, links_as_built=True)
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == SECOND.order_id
+
+
+def test_only_a_session_of_this_request_is_foreseen() -> None:
+    """A browser that has one may have shown the order to a wallet: its status is asked for, paid or not."""
+    known = replace(visit(), fresh=False)
+    decision, _ = decide(known, (POST, created(FIRST)), (get(FIRST), unpaid(FIRST)), links_as_built=True)
+    assert isinstance(decision, PaymentRequired)
+    steps = (POST, created(FIRST)), (get(FIRST), paid(FIRST)), (f"remember {FIRST.order_id}", None)
+    assert isinstance(decide(known, *steps, links_as_built=True)[0], Grant)
+    other = replace(visit(), new_session=OTHER_SESSION)
+    theirs = order(0, session=OTHER_SESSION)
+    decision, _ = decide(other, (POST, created(theirs)), links_as_built=True)
+    assert isinstance(decision, PaymentRequired)
+    # An order of another session, or a later attempt, is never the first of this request.
+    steps_of_the_next = (get(order()), UNKNOWN), (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))
+    decide(replace(visit(order()), new_session=None), ("recall", None), *steps_of_the_next, links_as_built=True)
+    decide(visit(order()), ("recall", None), *steps_of_the_next, links_as_built=True)
+
+
+def test_an_order_that_existed_is_never_foreseen() -> None:
+    """409 says nothing of how it stands."""
+    steps = (POST, EXISTS), (get(FIRST), claimed(FIRST)), (POST, EXISTS), (get(SECOND), unpaid(SECOND))
+    assert isinstance(decide(visit(), *steps, links_as_built=True)[0], PaymentRequired)
+
+
+URL, URI = unpaid(FIRST)[1]["order_status_url"], unpaid(FIRST)[1]["taler_pay_uri"]
+OTHER_FORMS = [
+    pytest.param({"order_status_url": URL.replace("?", ":443?").replace(".example/", ".example:443/")}, id="port"),
+    pytest.param({"order_status_url": URL.replace("/instances", "/v2/instances")}, id="prefix"),
+    pytest.param({"order_status_url": URL.partition("?")[0] + f"?session_id={SESSION}&token=T0KEN"}, id="query order"),
+    pytest.param({"order_status_url": f"{URL}&lang=en"}, id="more"),
+    pytest.param({"taler_pay_uri": f"{URI}&x=y"}, id="pay URI"),
+    pytest.param({"taler_pay_uri": URI.replace("/instances", "/v2/instances")}, id="pay URI's prefix"),
+    pytest.param(
+        {"order_status_url": URL.replace("T0KEN", "T0KEN2"), "taler_pay_uri": URI.replace("T0KEN", "T0KEN2")},
+        id="token",
+    ),
+    pytest.param({"order_status_url": "https://evil.example/", "taler_pay_uri": URI}, id="elsewhere"),
+    pytest.param({"taler_pay_uri": "taler://pay/evil.example/x/y"}, id="pay URI elsewhere"),
+]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_links_are_learnt_from_a_new_order_with_its_token(known: bool) -> None:  # noqa: FBT001 - a table
+    """Both links just as we would have made them: then, and not before, this process knows them."""
+    asked = replace(visit(), fresh=False)
+    answers = (POST, created(FIRST)), (get(FIRST), unpaid(FIRST))
+    assert decide(asked, *answers, links_as_built=known)[1].links_as_built
+    _, script = decide(asked, (POST, foreseen(token=None)), (get(FIRST), unpaid(FIRST)), links_as_built=known)
+    assert script.links_as_built is known
+
+
+@pytest.mark.parametrize("changes", OTHER_FORMS)
+def test_links_of_another_form(changes: dict[str, Any]) -> None:
+    """One answer that tells them otherwise is enough to ask for the status again from then on."""
+    asked = replace(visit(), fresh=False)
+    decision, script = decide(
+        asked, (POST, created(FIRST)), (get(FIRST), unpaid(FIRST, **changes)), links_as_built=True
+    )
+    assert not script.links_as_built
+    if isinstance(decision, PaymentRequired):
+        assert decision.order_status_url.startswith("https://backend.example")
+
+
+@pytest.mark.parametrize("changes", [form for form in OTHER_FORMS if form.id != "token"])
+def test_links_of_another_form_on_a_reload(changes: dict[str, Any]) -> None:
+    """A reader whom such a link led nowhere comes back, and so do the links that lead somewhere."""
+    mine = order()
+    told = unpaid(mine, **changes)
+    assert not decide(visit(mine), ("recall", None), (get(mine), told), links_as_built=True)[1].links_as_built
+    for known in (False, True):
+        _, script = decide(visit(mine), ("recall", None), (get(mine), unpaid(mine)), links_as_built=known)
+        assert script.links_as_built is known
+
+
+PROVING = (get(order()), claimed(order())), (by_hash(order()), (402, {"already_paid_order_id": EARLIER.order_id}))
+
+
+@pytest.mark.parametrize("page", ["/articles/one", ""], ids=["page", "picture"])
+def test_a_wallet_that_claimed_and_proved(page: str) -> None:
+    """Its proof opens the article and its pictures at once, on full evidence, and no order is made for it."""
+    steps = (get(PROVED), paid(PROVED)), (f"remember {EARLIER.order_id}", None)
+    decision, _ = decide(visit(order(), page=page, may_order=bool(page)), ("recall", None), *PROVING, *steps)
+    assert isinstance(decision, Grant)
+    assert (decision.order.order_id, decision.order.session_id) == (EARLIER.order_id, order().session_id)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (paid(PROVED, {"extra": None}), "foreign-order"),
+        (
+            paid(PROVED, {"extra": {"taler_paywall": {"resource": "another", "amount": "KUDOS:0.5"}}}),
+            "other-resource",
+        ),
+        (claimed(PROVED), "not-paid"),
+        (UNKNOWN, "not-paid"),
+    ],
+)
+def test_a_wallet_that_claimed_and_proved_something_else(status: Any, reason: str) -> None:
+    """The public status alone grants nothing; who presses "buy" gets an order that no wallet proves."""
+    decision, _ = decide(visit(order()), ("recall", None), *PROVING, (get(PROVED), status))
+    assert decision == NotAcceptable(order(), reason)
+    steps = ("recall", None), *PROVING, (get(PROVED), status), (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))
+    decision, script = decide(visit(order(), buy_again=True), *steps)
+    assert isinstance(decision, PaymentRequired)
+    assert script.bodies[0]["order"]["fulfillment_url"].endswith("?again=1")
+
+
+def test_a_wallet_that_claimed_and_proved_what_was_refunded() -> None:
+    """The refund is explained."""
+    steps = (get(PROVED), paid(PROVED, **REFUNDED)), (f"forget {EARLIER.order_id}", None)
+    assert isinstance(decide(visit(order()), ("recall", None), *PROVING, *steps)[0], Refunded)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (202, {"public_reorder_url": SITE}),
+        (402, {"taler_pay_uri": URI}),
+        (200, {"refunded": False}),
+        (302, {}),
+        (403, {"code": 2105}),
+        (404, {"code": 2005}),
+        (410, {}),
+    ],
+    ids=lambda answer: str(answer[0]),
+)
+def test_a_wallet_that_claimed_and_proved_nothing(answer: Any) -> None:
+    """The order is replaced: nothing but an earlier payment's name is taken from the public status."""
+    steps = (get(order()), claimed(order())), (by_hash(order()), answer)
+    decision, _ = decide(
+        visit(order()), ("recall", None), *steps, (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))
+    )
+    assert isinstance(decision, PaymentRequired)
+    assert decision.order is not None
+    assert decision.order.order_id == SECOND.order_id
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, {}),
+        (402, []),
+        (402, {"already_paid_order_id": 1}),
+        (402, {"already_paid_order_id": ".."}),
+        BackendUnreachable("x"),
+    ],
+    ids=["500", "list", "number", "dots", "unreachable"],
+)
+def test_a_public_status_that_cannot_be_used(answer: Any) -> None:
+    """Whether it is paid is unknown then: no order is made, and nothing is opened."""
+    steps = (get(order()), claimed(order())), (by_hash(order()), answer)
+    assert isinstance(decide(visit(order()), ("recall", None), *steps)[0], Unavailable)
+
+
+@pytest.mark.parametrize("terms", [None, {}, [], {"x": 0.5}], ids=["missing", "empty", "list", "float"])
+def test_a_claimed_order_without_a_contract_that_can_be_hashed(terms: Any) -> None:
+    """Nobody can be asked about it: it is replaced."""
+    asked: list[tuple[str, Any]] = [(get(order()), (200, {"order_status": "claimed", "contract_terms": terms}))]
+    if terms == {}:
+        credential = f"h_contract={crockford.encode(contract_hash({}))}&{get(order()).partition('?')[2]}"
+        asked.append((f"GET orders/{order().order_id}?{credential}", (404, {})))
+    steps = ("recall", None), *asked, (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))
+    assert isinstance(decide(visit(order()), *steps)[0], PaymentRequired)
+
+
+def test_one_claimed_order_a_visit_is_asked_about() -> None:
+    """The newest that was never read here; what was read and is claimed now has been proved elsewhere."""
+    read, newer, older = tabs(3)
+    read = replace(read, state="paid")
+    earlier = replace(newer, order_id=EARLIER.order_id, price="")
+    decision, _ = decide(
+        visit(read, newer, older),
+        ("recall", None),
+        (get(read), claimed(read)),
+        (get(newer), claimed(newer)),
+        (by_hash(newer), (402, {"already_paid_order_id": EARLIER.order_id})),
+        (get(earlier), paid(earlier)),
+        (f"remember {EARLIER.order_id}", None),
+    )
+    assert isinstance(decision, Grant)

@@ -360,6 +360,9 @@ def test_public_status(status: int, content: Json, paid: bool) -> None:  # noqa:
 )
 def test_error_statuses(call: str, status: int, body: bytes, code: int) -> None:
     """Any other status is a refusal with its code, even if the body looks like a good answer."""
+    if call == "get_public_order" and status in {301, 308, 404, 410}:
+        assert CALLS[call]().parse(answer(body, status)) is None
+        return
     with pytest.raises(BackendRejected) as caught:
         CALLS[call]().parse(answer(body, status))
 

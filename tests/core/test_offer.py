@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.script import OFFER, RESOURCE, SITE, order
 from taler_paywall.offer import fulfillment_url

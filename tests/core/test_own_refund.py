@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from core.script import (
@@ -29,7 +30,7 @@ from taler_paywall.session import Order
 
 Steps = tuple[str, Any]
 
-REFUNDABLE = replace(OFFER, rule=replace(OFFER.rule, refundable=True))
+REFUNDABLE = msgspec.structs.replace(OFFER, rule=replace(OFFER.rule, refundable=True))
 ORDER, OTHER = order(), order(session=OTHER_SESSION)
 GIVE_BACK = f"POST private/orders/{ORDER.order_id}/refund"
 GRANTED = 200, {"taler_refund_uri": "taler://refund/x", "h_contract": "H"}

@@ -14,7 +14,7 @@ import pytest
 
 from core.script import NOW, SITE, order
 from core.states import AMOUNT, MOVED, OPEN, ORDER, PAGE, STATUS_URL, pages
-from taler_paywall.decision import Decision, PaymentRequired, Refunded, Unavailable
+from taler_paywall.decision import Denial, PaymentRequired, Refunded, Unavailable
 from taler_paywall.http import Request, Response
 from taler_paywall.offer import Offer
 from taler_paywall.resource import Rule, resource_of
@@ -22,7 +22,7 @@ from taler_paywall.resource import Rule, resource_of
 HOUR = 3600
 
 
-def respond(decision: Decision = OPEN, rule: Rule | None = None, **changes: Any) -> Response:
+def respond(decision: Denial = OPEN, rule: Rule | None = None, **changes: Any) -> Response:
     """Return an answer; changes are to the request, the pages' options or how the reader came."""
     sold = rule or Rule(PAGE, "KUDOS:0.5", summary="An evening")
     headers = [(b"accept", changes.pop("accept", "text/html").encode()), *changes.pop("headers", [])]
@@ -143,7 +143,7 @@ def test_a_site_changes_a_block(tmp_path: Path) -> None:
     ("decision", "url"),
     [(Refunded(ORDER, STATUS_URL), STATUS_URL), (Refunded(ORDER, ""), None), (MOVED, STATUS_URL)],
 )
-def test_what_programs_hear_of_a_refund(decision: Decision, url: str | None) -> None:
+def test_what_programs_hear_of_a_refund(decision: Denial, url: str | None) -> None:
     """Where it is collected while it is pending; what it would cost again in any case."""
     problem = json.loads(respond(decision, accept="application/json").body)
     assert (problem.get("order_status_url"), problem["amount"]) == (url, "KUDOS:0.5")

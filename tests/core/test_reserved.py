@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from core.test_paywall import BACKEND, FORM, KEYS, SITE, ask, cookie_for, cookies_of, header, opened, settings_of
 from taler_paywall import Rule

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from core.script import BACKEND, NOW, RULE, SESSION, SITE
 from taler_paywall.http import Request

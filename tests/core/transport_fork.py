@@ -76,7 +76,7 @@ def locks(url: str) -> None:
 
     def use() -> None:
         cache.put(KEY, PAYMENT, 60)
-        assert cache.get((KEY,)) == PAYMENT
+        assert cache.get((KEY,)) == (KEY, PAYMENT)
         cache.forget("another")
         try:
             sandbox.token()

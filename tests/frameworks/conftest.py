@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from reader import Reader
+from running import TLS
 from servers import BY_NAME, serve
 
 from taler_paywall.testing.process import SandboxProcess
@@ -59,5 +60,7 @@ def reader(url: str) -> Iterator[Reader]:
 @pytest.fixture
 def program(url: str) -> Iterator[httpx.Client]:
     """Open a program with a cookie jar that asks for JSON."""
-    with httpx.Client(base_url=url, trust_env=False, timeout=30, headers={"Accept": "application/json"}) as client:
+    with httpx.Client(
+        base_url=url, trust_env=False, verify=TLS, timeout=30, headers={"Accept": "application/json"}
+    ) as client:
         yield client

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from running import ROOT, Process, free_port
+from running import ROOT, TLS, Process, free_port
 
 from taler_paywall.testing.sandbox import TalerSandbox
 from taler_paywall.testing.wallet import TalerWallet
@@ -110,5 +110,5 @@ def test_development_servers(name: str, tmp_path: Path, taler_sandbox: TalerSand
     server = Process(tmp_path, *(word.format(port=port) for word in DEVELOPMENT[name]), **settings)
     processes.append(server)
     server.wait_for(f"{url}/")
-    asked = httpx.get(f"{url}{ARTICLE}", trust_env=False, headers={"Accept": "application/json"})
+    asked = httpx.get(f"{url}{ARTICLE}", trust_env=False, verify=TLS, headers={"Accept": "application/json"})
     assert (asked.status_code, asked.json()["amount"]) == (402, "KUDOS:0.5")

@@ -6,7 +6,6 @@ import json
 import logging
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from random import Random
 from typing import Any
 from urllib.parse import quote
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from itsdangerous import Signer
+from msgspec.structs import replace
 
 from fuzz.__main__ import main
 from fuzz.answers import AnswerRun

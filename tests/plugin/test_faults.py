@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from running import TLS
 
 from taler_paywall.testing.client import OpenClient, PaywalledClient
 from taler_paywall.testing.process import SandboxError
@@ -149,7 +150,7 @@ def test_every_test_begins_without_faults(turn: int, taler_sandbox: TalerSandbox
     assert (taler_sandbox.state["fault"], taler_sandbox.state["clock_shift"]) == (None, 0)
     assert taler_sandbox.orders() == []
     for switch in ("fault/refuse", "clock?shift=60"):
-        assert httpx.put(taler_sandbox.control_url + switch, trust_env=False).status_code == 200
+        assert httpx.put(taler_sandbox.control_url + switch, trust_env=False, verify=TLS).status_code == 200
 
 
 def test_unknown_faults_are_refused(taler_sandbox: TalerSandbox) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,8 +12,6 @@ from reader import Reader
 
 from taler_paywall.testing.wallet import TalerWallet
 
-#: One for all: making it takes longer than a visit, and it is never used.
-TLS = ssl.create_default_context()
 #: How often a reader whom one worker after another answers asks again until all have.
 MOST_VISITS = 500
 #: Seconds.
@@ -33,7 +30,7 @@ class Customer:
     def __init__(self, url: str, purse: Path, pages: list[str]) -> None:
         self.purse = purse
         self.pages = pages
-        self.reader = Reader(url, httpx.HTTPTransport(verify=TLS))
+        self.reader = Reader(url)
         # The last of a crowd waits for all the others.
         self.reader.http.timeout = PATIENCE
         # Every visit may come to another worker.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from conformance.till import Till
-from running import TOKEN, Process, free_port
+from running import TLS, TOKEN, Process, free_port
 from servers import BY_NAME
 
 #: How long an offer stands where the site does not say, and how long it can be refunded, in seconds.
@@ -50,7 +50,9 @@ class Counter(Till):
         """Make an order that is no site's, and return its status URL."""
         order = {"summary": "Something else", "amount": "KUDOS:0.5", "fulfillment_url": fulfillment_url}
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        made = httpx.post(f"{self.url}private/orders", json={"order": order}, headers=headers, trust_env=False)
+        made = httpx.post(
+            f"{self.url}private/orders", json={"order": order}, headers=headers, trust_env=False, verify=TLS
+        )
         made.raise_for_status()
         order_id, token = made.json()["order_id"], made.json()["token"]
         return f"{self.url}orders/{order_id}?token={token}"

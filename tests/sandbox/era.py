@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
+from running import TLS
 
 from taler_paywall.sandbox.wallet.purse import Purse
 from taler_paywall.sandbox.wallet.wallet import Outcome, Wallet
 
-from .shop import TLS, Shop
+from .shop import Shop
 from .traffic import answered, empty
 
 #: The second merchant of every sandbox here, and its token.

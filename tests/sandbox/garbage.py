@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -110,6 +111,18 @@ _HEADERS = [
 ]
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 
+# Made once: a strategy that is new in every example costs more than what is drawn from it.
+_HOW = st.sampled_from(["replace", "replace", "drop", "wrap", "twice", "add"])
+_CHANGES = st.integers(0, 3)
+_EITHER = st.booleans()
+_NAMES = st.text(max_size=5)
+_VALUES = st.text(max_size=12) | st.sampled_from([*PLACEHOLDERS, "yes", "no", "all", "5", "-5", "KUDOS:1", "0" * 103])
+_QUERIES = st.dictionaries(st.sampled_from(_PARAMETERS), _VALUES, max_size=4)
+_WILD_HEADERS = st.dictionaries(st.sampled_from(_HEADERS), st.binary(max_size=15), max_size=3)
+_WILD_METHODS = st.sampled_from(_METHODS)
+_PREFIXES = st.sampled_from(["", "", "/instances/other", "/instances/default"])
+_CODINGS = st.sampled_from(["plain", "plain", "gzip", "cut", "fake", "form"])
+
 _SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -125,9 +138,11 @@ _SCALARS = st.one_of(
 )
 _JSON = st.recursive(
     _SCALARS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=3),
     max_leaves=8,
 )
+_AS_IT_IS = object()
+_WILD_BODIES = st.just(_AS_IT_IS) | _JSON | st.binary(max_size=30)
 
 
 @dataclass(frozen=True)
@@ -171,27 +186,33 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from _places(value[key])
 
 
-@st.composite
-def mutated(draw: st.DrawFn, valid: Any) -> Any:
+@cache
+def _parts(name: str) -> st.SearchStrategy[str]:
+    """Return what may stand in a path where an endpoint has this name."""
+    real = [own for own in PLACEHOLDERS if own.endswith(f".{name}") or own == f"@{name.removesuffix('_id')}"]
+    return st.sampled_from(real or PLACEHOLDERS) | st.text(max_size=4)
+
+
+def _mutated(draw: st.DrawFn, valid: Any) -> Any:
     """Change a JSON value in up to three places."""
     value = copy.deepcopy(valid)
-    for _ in range(draw(st.integers(0, 3))):
+    for _ in range(draw(_CHANGES)):
         places = list(_places(value))
         if not places:
             return copy.deepcopy(draw(_JSON))
         container, key = places[draw(st.integers(0, len(places) - 1))]
-        how = draw(st.sampled_from(["replace", "replace", "drop", "wrap", "twice", "add"]))
+        how = draw(_HOW)
         if how == "replace":
             # A copy, because Hypothesis may draw the same object again.
             container[key] = copy.deepcopy(draw(_JSON))
         elif how == "drop":
             del container[key]
         elif how == "wrap":
-            container[key] = draw(st.sampled_from([[container[key]], {"x": container[key]}]))
+            container[key] = [container[key]] if draw(_EITHER) else {"x": container[key]}
         elif how == "twice":
             container[key] = [container[key], copy.deepcopy(container[key])]
         elif isinstance(container[key], dict):
-            container[key][draw(st.text(max_size=5))] = copy.deepcopy(draw(_JSON))
+            container[key][draw(_NAMES)] = copy.deepcopy(draw(_JSON))
     return value
 
 
@@ -203,24 +224,20 @@ def requests_to(draw: st.DrawFn, endpoint: Endpoint, *, wild: bool) -> Wrong:
         wild: with any method, headers and bytes, rather than almost right.
     """
     valid = _BODIES.get(str(endpoint), _ANY)
-    body: Any = draw(mutated(valid)) if endpoint.method in ("POST", "PATCH", "PUT") else None
-    if wild:
-        body = draw(st.sampled_from([body]) | _JSON | st.binary(max_size=30))
+    body: Any = _mutated(draw, valid) if endpoint.method in ("POST", "PATCH", "PUT") else None
+    if wild and (other := draw(_WILD_BODIES)) is not _AS_IT_IS:
+        body = other
     path = endpoint.path
     for name in [part[1:-1] for part in path.split("/") if part.startswith("{")]:
-        real = [own for own in PLACEHOLDERS if own.endswith(f".{name}") or own == f"@{name.removesuffix('_id')}"]
-        path = path.replace(f"{{{name}}}", draw(st.sampled_from(real or PLACEHOLDERS) | st.text(max_size=4)))
-    values = st.text(max_size=12) | st.sampled_from(
-        [*PLACEHOLDERS, "yes", "no", "all", "5", "-5", "KUDOS:1", "0" * 103]
-    )
-    query = draw(st.dictionaries(st.sampled_from(_PARAMETERS), values, max_size=4))
+        path = path.replace(f"{{{name}}}", draw(_parts(name)))
+    query = draw(_QUERIES)
     query |= {name: draw(_WAITS) for name in ("timeout", "timeout_ms") if name in query}
-    headers = draw(st.dictionaries(st.sampled_from(_HEADERS), st.binary(max_size=15), max_size=3 * wild))
+    headers = draw(_WILD_HEADERS) if wild else {}
     return Wrong(
-        method=draw(st.sampled_from(_METHODS)) if wild else endpoint.method,
-        path=draw(st.sampled_from(["", "", "/instances/other", "/instances/default"])) + path,
+        method=draw(_WILD_METHODS) if wild else endpoint.method,
+        path=draw(_PREFIXES) + path,
         query=query,
         headers={name: bytes(byte for byte in value if 32 < byte != 127) for name, value in headers.items()},
         body=body,
-        coding=draw(st.sampled_from(["plain", "plain", "gzip", "cut", "fake", "form"])),
+        coding=draw(_CODINGS),
     )

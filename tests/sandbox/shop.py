@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import ssl
 import subprocess
 import sys
 import threading
@@ -14,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from running import TLS
 
 from taler_paywall import contract, crockford
 from taler_paywall.taler_uri import PayUri
 
 from .traffic import CONTROLS
 
-#: One for all clients: making it takes longer than most tests, and nothing here is encrypted.
-TLS = ssl.create_default_context()
 COMMAND = [sys.executable, "-m", "taler_paywall"]
 TOKEN = "secret-token:sandbox"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

@@ -6,13 +6,14 @@ import time
 from typing import Any, Self
 
 import httpx
+from running import TLS
 
 
 class Switch:
     """Faults and clock of one sandbox; in the end everything is as it was."""
 
     def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, trust_env=False, timeout=20)
+        self.http = httpx.Client(base_url=url, trust_env=False, verify=TLS, timeout=20)
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from running import TLS
 
 from .shop import REFUNDABLE, Process, Shop, coin, fresh_nonce
 from .switch import Switch, denied
@@ -196,4 +197,4 @@ def test_a_chosen_port(processes: Any) -> None:
     first.stop()
     again = processes("--port", "0", "--control-port", port)
     assert again.url
-    assert httpx.get(first.control, trust_env=False).json()["waiting"] == 0
+    assert httpx.get(first.control, trust_env=False, verify=TLS).json()["waiting"] == 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from running import TLS
 
 from .shop import HTML, REFUNDABLE, Process, Shop, coin, fresh_nonce
 from .switch import Switch
@@ -188,7 +189,7 @@ def test_refuse(shop: Shop, switch: Switch, pool: ThreadPoolExecutor) -> None:
         assert isinstance(polling.exception(timeout=20), httpx.TransportError)
         with pytest.raises(httpx.ConnectError, match="refused"):
             # A connection of the pool may be cut only while it is used.
-            httpx.get(shop.http.base_url, trust_env=False)
+            httpx.get(shop.http.base_url, trust_env=False, verify=TLS)
         switch.lift()
         assert shop.status(made["order_id"])["order_status"] == "unpaid"
     switch.wait_until(0, lambda state: state["waiting"])

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
+
+from taler_paywall.sandbox.commands import sandbox
 
 from .shop import COMMAND, TOKEN, Process, Shop
 from .traffic import answered, led, refused
@@ -120,11 +123,12 @@ def test_keys_of_instances_survive_a_restart(processes: Any, tmp_path: Path) -> 
         *("default=token", "admin=token"),
     ],
 )
-def test_instances_that_cannot_be_are_refused(given: str, tmp_path: Path) -> None:
+def test_instances_that_cannot_be_are_refused(given: str) -> None:
     """A name that cannot be part of an address, is taken, or has no token is a usage error."""
-    failed = start("--instance", given, home=tmp_path)
-    assert failed.returncode == 2
-    assert "Invalid value for '--instance'" in failed.stderr
+    with pytest.raises(click.UsageError) as failed:
+        sandbox.make_context("sandbox", ["--instance", given])
+    assert failed.value.exit_code == 2
+    assert "Invalid value for '--instance'" in failed.value.format_message()
 
 
 def test_an_unknown_generation_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from running import TLS
 
 from taler_paywall import async_transport
 from taler_paywall.asgi import PaywallMiddleware
@@ -79,7 +80,10 @@ def test_started_for_the_currency_of_the_site(state_home: Path) -> None:
     token()
     sandbox = token.__self__  # type: ignore[attr-defined] # a bound method
     try:
-        assert httpx.get(f"http://127.0.0.1:{sandbox._port}/config", trust_env=False).json()["currency"] == "EUR"
+        assert (
+            httpx.get(f"http://127.0.0.1:{sandbox._port}/config", trust_env=False, verify=TLS).json()["currency"]
+            == "EUR"
+        )
     finally:
         sandbox._child.kill()
         sandbox._child.communicate()

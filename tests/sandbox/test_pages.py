@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from running import TLS
 
 from .shop import HTML, REFUNDABLE, Shop, coin, fresh_nonce, fresh_url, pay_uri
 from .traffic import refused
@@ -40,7 +41,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def browser(shop: Shop) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shop.url, trust_env=False, headers=HTML) as client:
+    with httpx.Client(base_url=shop.url, trust_env=False, verify=TLS, headers=HTML) as client:
         yield client
 
 

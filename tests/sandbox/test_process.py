@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import pytest
+from running import TLS
 
 from .shop import Shop, coin
 from .traffic import refused
@@ -51,7 +52,7 @@ def test_remote_only_when_asked_for(processes: Any, host: str) -> None:
     for options, warnings in (((), 1), (("--token", "secret-token:mine"), 0), (known, 1)):
         started = processes("--port", "0", "--host", host, "--allow-remote", *options)
         url = f"http://127.0.0.1:{started.port}/config"
-        assert httpx.get(url, trust_env=False).json()["name"] == "taler-merchant"
+        assert httpx.get(url, trust_env=False, verify=TLS).json()["name"] == "taler-merchant"
         assert started.stop() == 0
         assert started.errors.count("warning: everybody knows the token") == warnings
 
@@ -109,7 +110,7 @@ def test_proof_of_identity(processes: Any, tmp_path: Path) -> None:
     started = processes("--port", "0", "--secret-file", str(path))
     nonce = "00" * 15 + "ff"
     expected = hmac.new(b"s3cret", bytes.fromhex(nonce), hashlib.sha256).hexdigest()
-    with httpx.Client(base_url=started.url, trust_env=False) as client:
+    with httpx.Client(base_url=started.url, trust_env=False, verify=TLS) as client:
         assert client.get("sandbox/proof", params={"nonce": nonce}).json() == {"proof": expected}
         for wrong in ("", "00", "zz" * 16, "00" * 65):
             refused(client.get("sandbox/proof", params={"nonce": wrong}), 400, 26)
@@ -128,7 +129,7 @@ def test_its_own_secret_file_proves_it(processes: Any) -> None:
     assert content["token"] == "secret-token:mine"
     nonce = "0123456789abcdef" * 2
     expected = hmac.new(content["secret"].encode(), bytes.fromhex(nonce), hashlib.sha256).hexdigest()
-    answer = httpx.get(f"{started.url}sandbox/proof?nonce={nonce}", trust_env=False)
+    answer = httpx.get(f"{started.url}sandbox/proof?nonce={nonce}", trust_env=False, verify=TLS)
     assert answer.json() == {"proof": expected}
 
 

@@ -17,10 +17,9 @@ from typing import Any, Final, Literal
 import httpx
 import pytest
 from anyio.from_thread import BlockingPortal
-from conformance.front import TLS
 from conformance.here import AsgiHere, Here, WsgiHere
 from conformance.till import Till
-from running import TOKEN
+from running import TLS, TOKEN
 
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware as AsgiPaywall

@@ -8,7 +8,7 @@ import re
 import httpx
 import pytest
 from reader import PAGE, Reader
-from running import ROOT, Sandbox, Site, Wallet
+from running import ROOT, TLS, Sandbox, Site, Wallet
 from tab import Tab
 
 from .conftest import OpenTab
@@ -25,7 +25,7 @@ def test_everybody_may_look_inside(newspaper: Site, reader: Reader, sandbox: San
     """Readers and crawlers are shown the preview and the price, and no story; only readers are made an order."""
     before = len(sandbox.orders())
     crawler = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
-    seen = httpx.get(newspaper.url + YEAR, headers={"Accept": PAGE, "User-Agent": crawler}, trust_env=False)
+    seen = httpx.get(newspaper.url + YEAR, headers={"Accept": PAGE, "User-Agent": crawler}, trust_env=False, verify=TLS)
     assert len(sandbox.orders()) == before
     shown = reader.visit(YEAR)
     assert len(sandbox.orders()) == before + 1
@@ -42,7 +42,7 @@ def test_everybody_may_look_inside(newspaper: Site, reader: Reader, sandbox: San
 
 def test_programs_are_asked_as_ever(newspaper: Site) -> None:
     """A program gets no preview, but a problem with the price."""
-    answer = httpx.get(newspaper.url + YEAR, headers={"Accept": "application/json"}, trust_env=False)
+    answer = httpx.get(newspaper.url + YEAR, headers={"Accept": "application/json"}, trust_env=False, verify=TLS)
     assert (answer.status_code, answer.json()["amount"]) == (402, "KUDOS:2")
     assert PREVIEW not in answer.text
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 from reader import PAGE, Reader, order_of
-from running import Sandbox, Site, Wallet, eventually
+from running import TLS, Sandbox, Site, Wallet, eventually
 
 from .test_newspaper_walk import CONTENT, ONE, bought
 
@@ -90,9 +90,12 @@ def collect(sandbox: Sandbox, order_id: str) -> None:
         f"{sandbox.url}private/orders/{order_id}",
         headers={"Authorization": "Bearer secret-token:sandbox"},
         trust_env=False,
+        verify=TLS,
     ).json()
     h_contract = status["order_status_url"].partition("h_contract=")[2].partition("&")[0]
-    answer = httpx.post(f"{sandbox.url}orders/{order_id}/refund", json={"h_contract": h_contract}, trust_env=False)
+    answer = httpx.post(
+        f"{sandbox.url}orders/{order_id}/refund", json={"h_contract": h_contract}, trust_env=False, verify=TLS
+    )
     assert answer.status_code == 200
 
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from reader import PAGE, Reader, order_of
-from running import Sandbox, Site, StartSite, Wallet, eventually, free_port, listens
+from running import TLS, Sandbox, Site, StartSite, Wallet, eventually, free_port, listens
 
 ONE, TWO = "/articles/night-train", "/articles/price-of-bread"
 ASKED = f"{ONE}?ref=x&utm_source=a%20letter"
@@ -97,7 +97,7 @@ def test_every_article_and_every_browser_is_asked(
 
 def test_programs_get_a_problem(newspaper: Site, sandbox: Sandbox) -> None:
     """A client that prefers JSON and sends no Sec-Fetch headers gets 402, problem details and the Taler header."""
-    answer = httpx.get(newspaper.url + ONE, headers={"Accept": "application/json"}, trust_env=False)
+    answer = httpx.get(newspaper.url + ONE, headers={"Accept": "application/json"}, trust_env=False, verify=TLS)
     assert (answer.status_code, answer.headers["content-type"]) == (402, "application/problem+json")
     problem = answer.json()
     assert (problem["status"], problem["amount"], problem["summary"]) == (402, "KUDOS:0.5", CONTENT)
@@ -111,7 +111,7 @@ def test_programs_get_a_problem(newspaper: Site, sandbox: Sandbox) -> None:
 def test_a_program_pays_and_reads(newspaper: Site, wallet: Wallet) -> None:
     """A program that keeps cookies pays the URI of the Taler header and gets its data."""
     with httpx.Client(
-        base_url=newspaper.url, headers={"Accept": "application/json"}, trust_env=False, timeout=30
+        base_url=newspaper.url, headers={"Accept": "application/json"}, trust_env=False, verify=TLS, timeout=30
     ) as client:
         asked = client.get("/api/v1/headlines")
         assert wallet.pay(asked.headers["taler"]).startswith("paid:")
@@ -122,7 +122,9 @@ def test_a_program_pays_and_reads(newspaper: Site, wallet: Wallet) -> None:
 
 def test_the_rest_gets_text(newspaper: Site) -> None:
     """A client without preferences, such as curl, gets 402 and a few lines with the pay URI."""
-    answer = httpx.get(newspaper.url + ONE, headers={"Accept": "*/*", "User-Agent": "curl/8"}, trust_env=False)
+    answer = httpx.get(
+        newspaper.url + ONE, headers={"Accept": "*/*", "User-Agent": "curl/8"}, trust_env=False, verify=TLS
+    )
     assert (answer.status_code, answer.headers["content-type"]) == (402, "text/plain; charset=utf-8")
     assert answer.headers["taler"] in answer.text
     assert len(answer.text.splitlines()) < 10
@@ -133,7 +135,7 @@ def test_other_methods_are_gated_and_make_no_order(method: str, newspaper: Site,
     """HEAD, OPTIONS and unknown methods get 402 without order and cookie, on rules with and without a method."""
     before = len(sandbox.orders())
     for url in (newspaper.url + ONE, quick.url + ONE, f"{quick.url}/about"):
-        answer = httpx.request(method, url, headers={"Accept": PAGE}, trust_env=False)
+        answer = httpx.request(method, url, headers={"Accept": PAGE}, trust_env=False, verify=TLS)
         assert answer.status_code == 402
         assert "set-cookie" not in answer.headers
         assert answer.content == b"" or method != "HEAD"
@@ -179,7 +181,7 @@ def test_unsafe_methods_are_never_redirected(newspaper: Site, quick: Site, walle
 def test_who_makes_no_order(headers: dict[str, str], why: str, newspaper: Site, sandbox: Sandbox) -> None:
     """Frames, sub-resources, foreign fetches, prefetches, previews and crawlers get 402, no order and no cookie."""
     before = len(sandbox.orders())
-    answer = httpx.get(newspaper.url + ONE, headers={"Accept": PAGE} | headers, trust_env=False)
+    answer = httpx.get(newspaper.url + ONE, headers={"Accept": PAGE} | headers, trust_env=False, verify=TLS)
     assert answer.status_code == 402, why
     assert "set-cookie" not in answer.headers
     assert CONTENT in answer.text, "the page says what is for sale"
@@ -206,9 +208,9 @@ def test_free_pages_are_untouched(path: str, reader: Reader, newspaper: Site, ba
     """What is not for sale looks exactly as without the paywall, for strangers and for readers with cookies."""
     before = len(sandbox.orders())
     host = {"Host": "127.0.0.1:1"}
-    wanted = httpx.get(bare.url + path, headers=host, trust_env=False)
+    wanted = httpx.get(bare.url + path, headers=host, trust_env=False, verify=TLS)
     reader.visit(TWO)
-    stranger = httpx.get(newspaper.url + path, headers=host, trust_env=False)
+    stranger = httpx.get(newspaper.url + path, headers=host, trust_env=False, verify=TLS)
     for answer in (stranger, reader.http.get(path, headers=host)):
         assert answer.status_code == wanted.status_code
         assert fixed(answer) == fixed(wanted)

@@ -1,0 +1,17 @@
+"""The WSGI sites of the benchmark behind the paywall; apart, so that the bare ones load nothing of it."""
+
+from __future__ import annotations
+
+from benchmarks import site_wsgi
+from benchmarks.streamed import RECHECK_AFTER, RULES
+from taler_paywall.wsgi import PaywallMiddleware
+
+
+def small() -> PaywallMiddleware:
+    """Return the smallest site behind the paywall."""
+    return PaywallMiddleware(site_wsgi.small, RULES, recheck_after=RECHECK_AFTER)
+
+
+def templated() -> PaywallMiddleware:
+    """Return the view of Flask behind the paywall."""
+    return PaywallMiddleware(site_wsgi.templated, RULES, recheck_after=RECHECK_AFTER)

@@ -1,0 +1,198 @@
+"""Rows of the benchmark: what was measured, beside what in the same rounds, and how far two equal runs differ."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+#: Fewer rounds tell nothing about their spread.
+ROUNDS: Final = 7
+
+Quartiles = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A budget (design, section 11).
+
+    Args:
+        of: what is bounded: the measured ``value``, what is ``added`` to the reference, or the ``ratio`` to it.
+        bound: the value that is still allowed.
+        at_least: whether more is better.
+    """
+
+    of: Literal["value", "added", "ratio"]
+    bound: float
+    at_least: bool = False
+
+    def __str__(self) -> str:
+        """Say it as it stands in the table."""
+        sign = {"value": "", "added": "+", "ratio": "× "}[self.of]
+        return f"{'≥' if self.at_least else '≤'} {sign}{self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Args:
+        group: letter of the group (issue 7, or `benchmarks.__main__`).
+        name: what was measured.
+        unit: of `value` and `base`.
+        value: median of the rounds, or the one figure where there are no rounds, as for counts.
+        reference: what it was measured beside, empty for nothing.
+        base: median of the reference.
+        ratio: quartiles of the rounds' ratios to the reference.
+        noise: quartiles of the ratios of two runs of the reference.
+        limit: the budget, None where there is none.
+        more: further figures of the same run, by name.
+    """
+
+    group: str
+    name: str
+    unit: str
+    value: float
+    reference: str = ""
+    base: float | None = None
+    ratio: Quartiles | None = None
+    noise: Quartiles | None = None
+    limit: Limit | None = None
+    more: Mapping[str, float | str] = field(default_factory=dict)
+
+    @property
+    def added(self) -> float | None:
+        """What comes on top of the reference, in the row's unit."""
+        return None if self.base is None else self.value - self.base
+
+    @property
+    def equal(self) -> bool:
+        """Whether the difference is one that two runs of the reference show as well."""
+        return self.ratio is not None and self.noise is not None and self.noise[0] <= self.ratio[1] <= self.noise[2]
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the budget is kept, None without one; what is equal to the reference keeps every ratio."""
+        if self.limit is None:
+            return None
+        if self.limit.of == "ratio" and self.equal:
+            return True
+        figure = {"value": self.value, "added": self.added, "ratio": self.ratio and self.ratio[1]}[self.limit.of]
+        if figure is None:
+            return None
+        return figure >= self.limit.bound if self.limit.at_least else figure <= self.limit.bound
+
+    def members(self) -> dict[str, Any]:
+        """Return the row for JSON."""
+        return {
+            "group": self.group,
+            "name": self.name,
+            "unit": self.unit,
+            "value": self.value,
+            "reference": self.reference,
+            "base": self.base,
+            "added": self.added,
+            "ratio": self.ratio,
+            "noise": self.noise,
+            "equal": self.equal,
+            "limit": str(self.limit) if self.limit else None,
+            "met": self.met,
+            **self.more,
+        }
+
+    def cells(self) -> list[str]:
+        """Return the row for the table, in the order of `HEADINGS`."""
+        added, unit = self.added, f" {self.unit}" if self.unit else ""
+        ratio = "equal" if self.equal else f"× {self.ratio[1]:.3g}" if self.ratio else ""
+        spread = f"{self.ratio[0]:.3g} to {self.ratio[2]:.3g}" if self.ratio else ""
+        verdict = {None: "", True: "kept", False: "NOT KEPT"}[self.met]
+        return [
+            f"{self.group}: {self.name}",
+            self.reference and f"{number(self.base or 0.0)}{unit}",
+            f"{number(self.value)}{unit}",
+            "" if added is None else f"{'+' if added >= 0 else '−'}{number(abs(added))}",
+            ratio,
+            spread,
+            f"{self.limit} {verdict}" if self.limit else "",
+        ]
+
+
+HEADINGS: Final = ("", "reference", "measured", "added", "ratio", "its quartiles", "budget")
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What every way has cost in every round.
+
+    Args:
+        group: letter of the group.
+        unit: of the figures.
+        reference: name of the way that all others are held against.
+        values: by way, a figure for each round.
+        again: the reference once more, at the end of each round.
+    """
+
+    group: str
+    unit: str
+    reference: str
+    values: Mapping[str, Sequence[float]]
+    again: Sequence[float]
+
+    def row(self, name: str, limit: Limit | None = None, **more: float | str) -> Row:
+        """Return the row of one way."""
+        base, values = self.values[self.reference], self.values[name]
+        return Row(
+            group=self.group,
+            name=name,
+            unit=self.unit,
+            value=statistics.median(values),
+            reference=self.reference,
+            base=statistics.median(base),
+            ratio=ratios(values, base),
+            noise=ratios(self.again, base),
+            limit=limit,
+            more=more,
+        )
+
+
+def interleaved(group: str, unit: str, ways: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> Rounds:
+    """Measure all ways in turns, the first of which is the reference and is measured once more in each round.
+
+    Args:
+        group: letter of the group.
+        unit: of what the ways return.
+        ways: by name; each measures once.
+        rounds: how often.
+    """
+    reference = next(iter(ways))
+    values: dict[str, list[float]] = {name: [] for name in ways}
+    again: list[float] = []
+    for _ in range(rounds):
+        for name, measure in ways.items():
+            values[name].append(measure())
+        again.append(ways[reference]())
+    return Rounds(group, unit, reference, values, again)
+
+
+def ratios(values: Sequence[float], base: Sequence[float]) -> Quartiles:
+    """Return lower quartile, median and upper quartile of the rounds' ratios."""
+    low, middle, high = statistics.quantiles([one / other for one, other in zip(values, base, strict=True)], n=4)
+    return low, middle, high
+
+
+def number(value: float) -> str:
+    """Write a figure with as many digits as tell something."""
+    digits = 0 if value >= 1000 or value == int(value) else 1 if value >= 100 else 2 if value >= 1 else 3
+    return f"{value:,.{digits}f}"
+
+
+def printed(rows: Sequence[Row]) -> str:
+    """Return the table as text."""
+    lines = [list(HEADINGS), *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
+    aligned = [
+        [cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(pairs)]
+        for pairs in (zip(line, widths, strict=True) for line in lines)
+    ]
+    return "\n".join("  ".join(line).rstrip() for line in aligned)

@@ -1,0 +1,125 @@
+"""Calls of the merchant backend that are on their way: who asks the same meanwhile shares the answer.
+
+So the many requests of one page cost one call, however many there are (single flight). The requests are the same only
+if order ID, session and body are: no answer passes from one session to another.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import anyio
+from anyio.lowlevel import current_token
+
+from taler_paywall.errors import BackendUnreachable
+from taler_paywall.operations import BackendRequest, BackendResponse, Call
+from taler_paywall.transport import TOTAL_TIMEOUT
+
+T = TypeVar("T")
+# As texts: anyio loads its events, and half of itself with them, when they are first named.
+E = TypeVar("E", "anyio.Event", "threading.Event")
+
+
+class Backend(Protocol):
+    """Sends requests to the merchant backend, blocking; raises `BackendError`."""
+
+    def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse: ...  # noqa: D102
+
+
+class AsyncBackend(Protocol):
+    """Sends requests to the merchant backend; raises `BackendError`."""
+
+    async def send(self, request: BackendRequest, deadline: float | None) -> BackendResponse: ...  # noqa: D102
+
+
+@dataclass(eq=False, slots=True)
+class _Flight(Generic[E]):
+    """One exchange with the backend that others may wait for. Answers are shared, failures never.
+
+    Args:
+        landed: set when it is over.
+        response: None as long as there is none, and if it failed or was given up.
+        lasts: whether the answer counts for those, too, who came when it was on its way.
+    """
+
+    landed: E
+    response: BackendResponse | None = None
+    lasts: bool = False
+
+    def land(self, op: Call[T], response: BackendResponse) -> T:
+        """Take the answer, for everybody."""
+        self.response = response
+        answer = op.parse(response)
+        self.lasts = op.lasts is not None and op.lasts(answer)
+        return answer
+
+
+#: By process or event loop, backend and request. A forked worker waits for nothing of its parent's.
+Key = tuple[Hashable, Backend | AsyncBackend, BackendRequest]
+_flights: dict[Key, _Flight[Any]] = {}
+
+
+def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
+    """Ask the backend, or wait for the answer to another visit that asks the same.
+
+    An exchange that was on its way already counts if its answer lasts; all who came meanwhile share the next one.
+    Whoever leads may fail, be given up or run out of time: then the others ask by themselves.
+    """
+    key = (os.getpid(), backend, op.request)
+    for late in (True, False) if op.lasts else ():
+        mine = _Flight(threading.Event())
+        # One step among threads and greenlets.
+        flight = _flights.setdefault(key, mine)
+        if flight is mine:
+            try:
+                return mine.land(op, backend.send(op.request, deadline))
+            finally:
+                _land(key, mine)
+        if not flight.landed.wait(_seconds_left(deadline)):
+            raise BackendUnreachable("no answer in time")
+        if flight.response and (flight.lasts or not late):
+            return op.parse(flight.response)
+    return op.parse(backend.send(op.request, deadline))
+
+
+async def aask(op: Call[T], backend: AsyncBackend, deadline: float | None) -> T:
+    """Ask the backend, awaiting; the same otherwise."""
+    key = (current_token(), backend, op.request)
+    for late in (True, False) if op.lasts else ():
+        mine = _Flight(anyio.Event())
+        flight = _flights.setdefault(key, mine)
+        if flight is mine:
+            try:
+                return mine.land(op, await backend.send(op.request, deadline))
+            finally:
+                _land(key, mine)
+        with anyio.move_on_after(_seconds_left(deadline)):
+            await flight.landed.wait()
+        if not flight.landed.is_set():
+            raise BackendUnreachable("no answer in time")
+        if flight.response and (flight.lasts or not late):
+            return op.parse(flight.response)
+    return op.parse(await backend.send(op.request, deadline))
+
+
+def _land(key: Key, flight: _Flight[Any]) -> None:
+    # After a refund another one may have begun under the same key.
+    if _flights.get(key) is flight:
+        del _flights[key]
+    flight.landed.set()
+
+
+def _seconds_left(deadline: float | None) -> float:
+    return TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def abandon(backend: Backend | AsyncBackend) -> None:
+    """Let nobody who comes from now on wait for what is on its way: it was asked for before the refund was known."""
+    for key in tuple(_flights):
+        if key[1] is backend:
+            _flights.pop(key, None)
