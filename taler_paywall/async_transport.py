@@ -1,4 +1,4 @@
-"""The merchant backend for applications that await: httpx's transport, without the client that would do more."""
+"""The merchant backend for applications that await: httpcore's connection pool."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 
 import anyio
 import anyio.to_thread
-import httpx
+import httpcore
 from anyio.lowlevel import RunVar
 
+from taler_paywall.connections import FAILURES, tls_context
 from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import (
@@ -26,7 +27,7 @@ from taler_paywall.transport import (
 )
 
 # The deadline of the whole exchange stands above all others.
-_EXTENSIONS = {"timeout": httpx.Timeout(None, connect=CONNECT_TIMEOUT).as_dict()}
+_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT}}
 
 
 class _Lane:
@@ -38,8 +39,12 @@ class _Lane:
     """
 
     def __init__(self, verify: ssl.SSLContext, places: int) -> None:
-        limits = httpx.Limits(max_connections=places, max_keepalive_connections=MAX_IDLE, keepalive_expiry=IDLE_SECONDS)
-        self.transport = httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        self.connections = httpcore.AsyncConnectionPool(
+            ssl_context=verify,
+            max_connections=places,
+            max_keepalive_connections=MAX_IDLE,
+            keepalive_expiry=IDLE_SECONDS,
+        )
         self.places = anyio.Semaphore(places)
 
 
@@ -52,8 +57,8 @@ class _Pool:
     """
 
     def __init__(self, *, tls: bool, max_polls: int) -> None:
-        # Reading the authorities takes 50 ms of the event loop; a context without them trusts nobody.
-        verify = httpx.create_ssl_context(trust_env=False) if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # A context without authorities trusts nobody.
+        verify = tls_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ordinary = _Lane(verify, MAX_REQUESTS)
         self.waiting = _Lane(verify, max_polls)
         # For a token that blocks. Never the threads that the application shares: one that hangs must not take them.
@@ -105,10 +110,10 @@ class AsyncHttpBackend:
                 async with lane.places:
                     token = await self._access_token(pool) if request.private else ""
                     with unheard():
-                        return await _exchange(lane.transport, self._instance.outgoing(request, token))
+                        return await _exchange(lane.connections, self._instance.outgoing(request, token))
         except TimeoutError:
             failure = "no answer in time"
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
+        except FAILURES as exc:
             # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
             failure = type(exc).__name__
         raise BackendUnreachable(failure)
@@ -117,8 +122,8 @@ class AsyncHttpBackend:
         """Close the connections of this event loop."""
         if pool := self._pool.get(None):
             self._pool.set(None)
-            await pool.ordinary.transport.aclose()
-            await pool.waiting.transport.aclose()
+            await pool.ordinary.connections.aclose()
+            await pool.waiting.connections.aclose()
 
     async def _access_token(self, pool: _Pool) -> str:
         if isinstance(self._token, str):
@@ -126,15 +131,11 @@ class AsyncHttpBackend:
         return await anyio.to_thread.run_sync(self._token, abandon_on_cancel=True, limiter=pool.threads)
 
 
-async def _exchange(transport: httpx.AsyncHTTPTransport, message: Outgoing) -> BackendResponse:
-    request = httpx.Request(
+async def _exchange(connections: httpcore.AsyncConnectionPool, message: Outgoing) -> BackendResponse:
+    async with connections.stream(
         message.method, message.url, headers=message.headers, content=message.body, extensions=_EXTENSIONS
-    )
-    response = await transport.handle_async_request(request)
-    try:
-        answer = Incoming(response.status_code, response.headers)
-        async for chunk in response.aiter_raw():
+    ) as response:
+        answer = Incoming(response.status, response.headers)
+        async for chunk in response.aiter_stream():
             answer.feed(chunk)
-    finally:
-        await response.aclose()
     return answer.complete()

@@ -1,6 +1,6 @@
-"""The merchant backend for applications that block: httpcore's connection pool, which httpx stands on.
+"""The merchant backend for applications that block: httpcore's connection pool.
 
-httpx itself knows time-outs for single reads alone, so that an answer that drips would hold a thread for hours. To this
+httpcore knows time-outs for single reads alone, so that an answer that drips would hold a thread for hours. To this
 pool's network the time-outs of a request are deadlines.
 """
 
@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import httpcore
-import httpx
 
+from taler_paywall.connections import FAILURES, tls_context
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import (
@@ -31,15 +31,6 @@ from taler_paywall.transport import (
     Outgoing,
     Token,
     unheard,
-)
-
-_FAILURES = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
-    OSError,
-    UnicodeError,  # a host name that cannot be one
 )
 
 
@@ -62,7 +53,7 @@ class _Pool:
         with self._lock:
             if self._connections is None:
                 self._connections = httpcore.ConnectionPool(
-                    ssl_context=httpx.create_ssl_context(trust_env=False) if self._tls else None,
+                    ssl_context=tls_context() if self._tls else None,
                     max_connections=MAX_REQUESTS,
                     max_keepalive_connections=MAX_IDLE,
                     keepalive_expiry=IDLE_SECONDS,
@@ -117,7 +108,7 @@ class HttpBackend:
             token = self._token if isinstance(self._token, str) else self._token() if request.private else ""
             with unheard():
                 return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
-        except _FAILURES as exc:
+        except FAILURES as exc:
             # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
             failure = type(exc).__name__
         finally:
@@ -138,7 +129,7 @@ def _exchange(connections: httpcore.ConnectionPool, message: Outgoing, deadline:
         content=message.body,
         extensions={"timeout": dict.fromkeys(("connect", "read", "write"), deadline)},
     ) as response:
-        answer = Incoming(response.status, httpx.Headers(response.headers))
+        answer = Incoming(response.status, response.headers)
         for chunk in response.iter_stream():
             answer.feed(chunk)
     return answer.complete()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import msgspec
@@ -26,8 +25,7 @@ class Grant(msgspec.Struct, frozen=True):
     page: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentRequired:
+class PaymentRequired(msgspec.Struct, frozen=True):
     """Send the reader to pay (DD 07, step 10).
 
     Args:
@@ -40,12 +38,15 @@ class PaymentRequired:
     reason: ClassVar[str] = "unpaid"
     amount: Amount
     order: Order | None = None
-    order_status_url: str = field(default="", repr=False)
-    taler_pay_uri: str = field(default="", repr=False)
+    order_status_url: str = ""
+    taler_pay_uri: str = ""
+
+    def __repr__(self) -> str:
+        """Leave out the links: whoever has them can pay, or see, this order."""
+        return f"PaymentRequired({self.amount!r}, {self.order!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Refunded:
+class Refunded(msgspec.Struct, frozen=True):
     """The payment was given back (DD 07, steps 7 and 8).
 
     Args:
@@ -55,11 +56,14 @@ class Refunded:
 
     reason: ClassVar[str] = "refunded"
     order: Order
-    collect_url: str = field(repr=False)
+    collect_url: str
+
+    def __repr__(self) -> str:
+        """Leave out the link."""
+        return f"Refunded({self.order!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class TryAgain:
+class TryAgain(msgspec.Struct, frozen=True):
     """No order that can be paid was found within this request; the next request may try the next attempt.
 
     Args:
@@ -71,8 +75,7 @@ class TryAgain:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotAcceptable:
+class NotAcceptable(msgspec.Struct, frozen=True):
     """The wallet proved an earlier payment that does not open this resource.
 
     Args:
@@ -84,24 +87,21 @@ class NotAcceptable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CookiesNeeded:
+class CookiesNeeded(msgspec.Struct, frozen=True):
     """The browser came back from the backend's page without any of our cookies."""
 
     reason: ClassVar[str] = "cookies-needed"
     order: ClassVar[None] = None
 
 
-@dataclass(frozen=True, slots=True)
-class RefundQuestion:
+class RefundQuestion(msgspec.Struct, frozen=True):
     """Ask the reader whether to give a purchase back."""
 
     reason: ClassVar[str] = "refund-question"
     order: ClassVar[None] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(msgspec.Struct, frozen=True):
     """Whether it was paid is unknown: no content, and nothing that invites a second payment.
 
     Args:
@@ -114,8 +114,7 @@ class Unavailable:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True):
     """The request is not answered, paid or not: an ambiguous or endless path, a foreign form, too many of them."""
 
     order: ClassVar[None] = None

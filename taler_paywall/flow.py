@@ -19,7 +19,6 @@ The storefront's algorithm, as the document numbers it, and what this project ad
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,7 +41,17 @@ from taler_paywall.errors import BackendError, BackendNonsense
 from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
 from taler_paywall.merchant import get_order, get_public_order, h_contract_of, order_links, post_order
 from taler_paywall.offer import Offer, Storefront, fulfillment_url, order_request
-from taler_paywall.operations import Forget, LearnLinks, Op, Payment, Recall, RecallLinks, Remember, SessionId
+from taler_paywall.operations import (
+    Forget,
+    LearnLinks,
+    Op,
+    Payment,
+    PaymentKey,
+    Recall,
+    RecallLinks,
+    Remember,
+    SessionId,
+)
 from taler_paywall.session import Order
 from taler_paywall.visit import Visit
 
@@ -54,8 +63,7 @@ SETTLED_SECONDS = 86_400.0
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
 
-@dataclass(frozen=True, slots=True)
-class Unusable:
+class Unusable(msgspec.Struct, frozen=True):
     """An order that can neither be paid nor opens the resource: the next attempt replaces it.
 
     Args:
@@ -99,7 +107,8 @@ class _Steps(msgspec.Struct, frozen=True):
         """Run the steps. One replacement per request in all: no answer can make orders without end."""
         orders, name = self.visit.orders, self.offer.resource.name
         keys = tuple([order.key(name) for order in orders])
-        if keys and (held := (yield from Recall(keys))):
+        held: tuple[PaymentKey, Payment] | None = (yield Recall(keys)) if keys else None
+        if held:
             key, payment = held
             return self.grant(orders[keys.index(key)], payment)  # 3
         known = yield from self.known_orders()

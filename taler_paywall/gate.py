@@ -6,11 +6,16 @@ refused as soon as one of them is sold, and passes untouched if none is.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from taler_paywall.decision import Refused
 from taler_paywall.http import Request
 from taler_paywall.path import MAX_PATH, cut_anywhere, has_lookalikes, is_plain, readings, without_root
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import Rules
+
+#: How many answers are kept: 16 MiB if all of them are as long as servers take them.
+MAX_KNOWN = 1024
 
 
 class Gate:
@@ -22,6 +27,8 @@ class Gate:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = Rules(rules)
+        # What readers like to ask for is asked for again and again.
+        self._known = lru_cache(MAX_KNOWN)(self._find)
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be sold; if not, the request is nobody's business."""
@@ -30,11 +37,16 @@ class Gate:
         return bool(root_path) and bool(self._rules.candidates(cut_anywhere(path, root_path)))
 
     def find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
-        """Return what a request asks for; None: nothing that is sold.
+        """Return what a request asks for, whatever its headers say; None: nothing that is sold.
 
         Args:
             request: compared as the application sees it and, where that is mounted, as the server does.
         """
+        return self._known(
+            Request(request.method, request.path, request.raw_path, request.root_path, request.query, ())
+        )
+
+    def _find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         if not is_plain(request.path, request.raw_path):
             return Refused(400, "ambiguous-path") if self._any_reading_is_sold(request) else None
         found = self._apply(request, request.path)

@@ -24,14 +24,10 @@ class Offers:
 
     def __init__(self, rules: tuple[Rule, ...], public_url: str, price_policy: Literal["honour", "current"]) -> None:
         self._gate = Gate(rules)
-        # Every request of the site goes through it.
-        self.concerns = self._gate.concerns
+        #: Whether a path may be sold, and what a request asks for, whatever it costs.
+        self.concerns, self.asked = self._gate.concerns, self._gate.find
         self._public_url = public_url
         self._price_policy = price_policy
-
-    def asked(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
-        """Return what a request asks for, whatever it costs; None: nothing that is sold."""
-        return self._gate.find(request)
 
     def priced(self, rule: Rule, resource: Resource) -> Offer | None:
         """Return what is sold, None if the site says that it is free or does not exist."""

@@ -68,7 +68,9 @@ class Granted(msgspec.Struct, frozen=True):
 
     def headers(self, headers: Iterable[Header]) -> list[Header]:
         """Return the application's headers as those of a private answer."""
-        return [*granted_headers(headers, self.cookies), *self.extra]
+        private = granted_headers(headers, self.cookies)
+        private += self.extra
+        return private
 
 
 class Paywall:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import segno
 from markupsafe import Markup
 
 #: A code of more bytes than this takes long to draw, and cameras have trouble with it.
@@ -24,6 +23,9 @@ def svg(text: str, title: str) -> Markup:
     """
     if len(text) > MAX_TEXT:
         return Markup()
+    # It brings XML and urllib along, which sites that send readers to the backend's page never need.
+    import segno  # noqa: PLC0415
+
     # Any of the eight masks is read; to compare them all would take four times as long.
     code = segno.make(text, error="m", micro=False, mask=2)
     drawing = code.svg_inline(dark="#000", light="#fff", omitsize=True, svgclass=None, lineclass=None, title=title)

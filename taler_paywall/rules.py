@@ -72,7 +72,8 @@ class Rules:
         for segment in segments:
             ways: list[_Node] = []
             for node in nodes:
-                found += node.below
+                if node.below:
+                    found += node.below
                 if (literal := node.literals.get(segment)) is not None:
                     ways.append(literal)
                 if node.anything is not None:

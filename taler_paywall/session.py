@@ -9,12 +9,12 @@ import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
-from itertools import islice
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.signer import SigningAlgorithm
 
 from taler_paywall import crockford
 from taler_paywall.http import Header
@@ -64,6 +64,13 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
     def key(self, resource_name: str) -> PaymentKey:
         """Return the tuple of the session-payment-cache."""
         return PaymentKey(self.order_id, resource_name, self.session_id)
+
+
+class _HmacSha256(SigningAlgorithm):
+    """The signer's HMAC in one call of OpenSSL, which takes half of the time that Python's object for it takes."""
+
+    def get_signature(self, key: bytes, value: bytes) -> bytes:
+        return hmac.digest(key, value, "sha256")
 
 
 class _Session(msgspec.Struct, frozen=True, array_like=True):
@@ -126,7 +133,7 @@ class Keys:
         self.rotating = len(secrets) > 1
         self.site_tag = crockford.encode(sha256(site.encode()).digest()[:5]).lower()
         self.session, self.order = (
-            Signer(list(keys), key_derivation="none", digest_method=sha256)
+            Signer(list(keys), key_derivation="none", algorithm=_HmacSha256())
             for keys in (derive("session cookie"), derive("order cookie"))
         )
         # The oldest names, so that workers with and without a new key name alike while it is rolled out.
@@ -172,10 +179,12 @@ class Cookies:
             now: seconds since 1970.
         """
         wanted = self._order_prefix + resource_tag.encode() + b"_"
-        opened = [self._order.open(value) for _, value in islice(_pairs(headers, wanted), MAX_CANDIDATES)]
-        orders = [order for order in opened if order and order.resource == resource_tag and self._lives(order, now)]
-        if len(orders) > 1:
-            orders.sort(key=lambda order: order.issued, reverse=True)
+        orders = [
+            order
+            for _, value in _pairs(headers, wanted)[:MAX_CANDIDATES]
+            if (order := self._order.open(value)) and order.resource == resource_tag and self._lives(order, now)
+        ]
+        orders.sort(key=lambda order: order.issued, reverse=True)
         return tuple(orders)
 
     def order_by_id(self, headers: Iterable[Header], order_id: str, now: int) -> Order | None:
@@ -189,13 +198,13 @@ class Cookies:
         return own | {order.session_id for order in self._all_orders(headers, now)}
 
     def _all_orders(self, headers: Iterable[Header], now: int) -> Iterator[Order]:
-        pairs = islice(_pairs(headers, self._order_prefix), MAX_LOOKED_AT)
+        pairs = _pairs(headers, self._order_prefix)[:MAX_LOOKED_AT]
         return (order for _, value in pairs if (order := self._order.open(value)) and self._lives(order, now))
 
     def session(self, headers: Iterable[Header], now: int) -> str | None:
         """Return the secret of the browser's session, None if there is no valid one."""
-        values = (value for name, value in _pairs(headers, self._session_name) if name == self._session_name)
-        opened = [self._session.open(value) for value in islice(values, MAX_CANDIDATES)]
+        values = [value for name, value in _pairs(headers, self._session_name) if name == self._session_name]
+        opened = (self._session.open(value) for value in values[:MAX_CANDIDATES])
         return next((session.secret for session in opened if session and self._lives(session, now)), None)
 
     def session_cookie(self, secret: str, now: int) -> bytes:
@@ -209,9 +218,9 @@ class Cookies:
         """
         name = self._order_name(order)
         value = self._order.seal(order)
-        found = (pair for pair in _pairs(headers, self._order_prefix) if pair[0] != name)
+        found = [pair for pair in _pairs(headers, self._order_prefix) if pair[0] != name]
         # More than these were never ours; the rest waits for later requests.
-        looked_at = islice(found, MAX_LOOKED_AT)
+        looked_at = found[:MAX_LOOKED_AT]
         others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in looked_at), reverse=True)
         room, kept, evicted = self._room - _length(name, value), 1, []
         for _, cookie, theirs in others:
@@ -246,13 +255,15 @@ class Cookies:
         return b"%s=%s%s; Max-Age=%d" % (name, value, self._attributes.encode(), age)
 
 
-def _pairs(headers: Iterable[Header], prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield name and value, byte for byte, of every cookie whose name begins so; what is no pair is passed over."""
-    for header, line in headers:
-        if header == b"cookie" and prefix in line:
-            for part in line.split(b";"):
-                if prefix in part and (match := _PAIR(part)) and match[1].startswith(prefix):
-                    yield match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"')
+def _pairs(headers: Iterable[Header], prefix: bytes) -> list[tuple[bytes, bytes]]:
+    """Return name and value, byte for byte, of every cookie whose name begins so; what is no pair is passed over."""
+    return [
+        (match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"'))
+        for header, line in headers
+        if header == b"cookie"
+        for part in line.split(b";")
+        if part.lstrip(b" \t").startswith(prefix) and (match := _PAIR(part))
+    ]
 
 
 def _length(name: bytes, value: bytes) -> int:

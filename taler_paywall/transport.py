@@ -7,7 +7,7 @@ logged.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -96,17 +96,17 @@ class Incoming:
 
     Args:
         status: of the answer.
-        headers: with names in any case.
+        headers: as they came, with names in any case.
 
     Raises:
         BackendNonsense: it is compressed, though that was declined.
     """
 
-    def __init__(self, status: int, headers: Mapping[str, str]) -> None:
-        if headers.get("content-encoding", "identity").lower() != "identity":
+    def __init__(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        if _value(headers, b"content-encoding") not in {"", "identity"}:
             raise BackendNonsense("the answer is compressed, though that was declined")
         self._status = status
-        self._media_type = _media_type(headers.get("content-type", ""))
+        self._media_type = _media_type(_value(headers, b"content-type"))
         self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
@@ -124,9 +124,14 @@ class Incoming:
         return BackendResponse(self._status, self._media_type, bytes(self._body))
 
 
+def _value(headers: Sequence[tuple[bytes, bytes]], name: bytes) -> str:
+    """Return a header's value in lower case, several of them joined as RFC 9110 has it, empty if there is none."""
+    return b", ".join([value for key, value in headers if key.lower() == name]).decode("latin-1").lower()
+
+
 def _media_type(content_type: str) -> str:
     """Return the media type; empty if there are several, or the body is said to be in another encoding than UTF-8."""
-    media_type, *parameters = content_type.lower().split(";")
+    media_type, *parameters = content_type.split(";")
     pairs = [parameter.strip().partition("=") for parameter in parameters]
     foreign = any(name.startswith("charset") and value.strip('"') != "utf-8" for name, _, value in pairs)
     return "" if foreign or "," in content_type else media_type.strip()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import pytest
 from core.script import NOW, SITE
 from core.states import AMOUNT, CRAWLED, OPEN, PAGE, pages
+from msgspec.structs import replace
 
 from taler_paywall.http import Request
 from taler_paywall.offer import Offer

@@ -22,9 +22,9 @@ from taler_paywall.wsgi import PaywallMiddleware as WSGIPaywallMiddleware
 
 #: Functions of Python and of C that the middleware calls for one request, beside the application's own (CPython 3.11;
 #: later ones call less). Whoever has to raise one of these says in the change what the reader gets for it.
-CALLS = {"free": 16, "paid": 190, "wsgi free": 30, "wsgi paid": 230}
+CALLS = {"free": 14, "paid": 154, "wsgi free": 24, "wsgi paid": 194}
 #: Bytes that a free request takes at most while it lasts, beside the application's own.
-FREE_BYTES = 1000
+FREE_BYTES = 1300
 
 SITE, BACKEND, KEY = "http://127.0.0.1:8000", "http://127.0.0.1:9966/", "a key for tests only: 0123456789abcdef"
 OPTIONS: dict[str, Any] = {
@@ -152,7 +152,7 @@ def test_the_number_of_templates_costs_nothing(requests: dict[str, Pair]) -> Non
 
 
 def taken(ask: Callable[[], int]) -> tuple[int, int]:
-    """Return how many bytes a request takes while it lasts, and how many it leaves behind."""
+    """Return how many bytes a request takes while it lasts, and how many a hundred of them leave behind."""
     ask()
     gc.collect()
     tracemalloc.start()
@@ -161,7 +161,10 @@ def taken(ask: Callable[[], int]) -> tuple[int, int]:
         before, _ = tracemalloc.get_traced_memory()
         tracemalloc.reset_peak()
         ask()
-        after, peak = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
+        for _ in range(100):
+            ask()
+        after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     return peak - before, after - before
@@ -170,9 +173,9 @@ def taken(ask: Callable[[], int]) -> tuple[int, int]:
 @pytest.mark.parametrize("name", ["free", "wsgi free"])
 def test_memory_of_a_free_request(name: str, requests: dict[str, Pair]) -> None:
     """A free path builds next to nothing, and keeps nothing."""
-    (ours, kept), (bare, _) = map(taken, requests[name])
+    (ours, kept), (bare, kept_by_the_test) = map(taken, requests[name])
     assert ours - bare <= FREE_BYTES, f"{ours - bare - FREE_BYTES} bytes more than before"
-    assert kept == 0
+    assert kept - kept_by_the_test < 1000, f"a hundred requests leave {kept} bytes behind"
 
 
 def test_a_paid_request_checks_one_signature(requests: dict[str, Pair]) -> None:

@@ -6,11 +6,11 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from core.script import NOW, SITE, order
 from core.states import AMOUNT, MOVED, OPEN, ORDER, PAGE, STATUS_URL, pages
