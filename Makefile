@@ -38,7 +38,7 @@ coverage: $(VENV)/test
 mutants: $(VENV)/test $(VENV)/mutants
 	nice $(RUN) tests/mutants.py $(MUTANTS)
 
-lint: $(VENV)/lint $(VENV)/test $(VENV)/bench
+lint: $(VENV)/lint $(VENV)/test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

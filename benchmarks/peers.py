@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Final, NoReturn
 
-from asgi_csrf import asgi_csrf  # type: ignore[import-untyped]
+from asgi_csrf import asgi_csrf
 from starlette.middleware.sessions import SessionMiddleware
 from x402 import (
     AssetAmount,
@@ -119,7 +119,8 @@ def charged(routes: dict[str, RouteConfig]) -> ASGIApp:
     """Return the application behind x402's middleware."""
     server = x402ResourceServer(Facilitator())
     server.register(NETWORK, Scheme())
-    return PaymentMiddlewareASGI(application, routes=routes, server=server)
+    app: ASGIApp = PaymentMiddlewareASGI(application, routes=routes, server=server)
+    return app
 
 
 async def with_session() -> tuple[ASGIApp, Cookies]:
