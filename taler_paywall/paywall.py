@@ -140,11 +140,11 @@ class Paywall:
         if isinstance(case, Errand):
             return cast("Response", outcome)
         decision: Decision = outcome
-        cookies = tuple(self._set_cookies(case, decision))
         if isinstance(decision, Grant) and not (decision.page or case.visit.buy_again):
-            return Granted(decision.payment, cookies, self._extra)
+            return Granted(decision.payment, tuple(self._set_cookies(case, decision)), self._extra)
         response = self._explained(case, decision)
-        return replace(response, headers=(*response.headers, *((b"set-cookie", cookie) for cookie in cookies)))
+        cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
+        return replace(response, headers=(*response.headers, *cookies))
 
     def _explained(self, case: Case, decision: Decision) -> Response:
         """Answer who is not let through, or not here."""
