@@ -16,6 +16,7 @@ from benchmarks.table import Limit, Row
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.gate import MAX_KNOWN
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywallMiddleware
 
@@ -80,28 +81,35 @@ async def customers(sandbox: Sandbox, *, paying: bool) -> Readers:
     return readers
 
 
-def asked_by(readers: Readers, foreign: Cookies | None = None, **headers: bytes) -> list[bytes]:
+def asked_by(readers: Readers, foreign: Cookies | None = None, pages: int = PAGES, **headers: bytes) -> list[bytes]:
     """Return what readers ask for: several pages of their articles, with their cookies behind foreign ones."""
     return [
         message(f"{path}/page-{page}", {**(foreign or {}), **cookies}, **headers)
-        for page in range(PAGES)
+        for page in range(pages)
         for path, cookies in readers.items()
     ]
 
 
 def paid_path(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, readers: Readers) -> Iterator[Row]:
     """Measure what was bought, when the payment is remembered."""
-    paid = sandbox.paywalled(RULES, recheck_after=3600)
+    paid, other = (sandbox.paywalled(RULES, recheck_after=3600) for _ in range(2))
     foreign = {b"foreign_%d" % number: b"x" * 100 for number in range(72)}
     asked, loaded = asked_by(readers), asked_by(readers, foreign)
+    # In turns, more pages than the gate remembers.
+    unknown = asked_by(readers, pages=MAX_KNOWN // READERS + 2)
     ways = {
         BARE: asgi(loop, application, asked),
         "paid path, valid cookie, payment in the cache": asgi(loop, paid, asked, mark=b"cache-control"),
-        "the same with 8 KiB of foreign cookies": asgi(loop, paid, loaded, mark=b"cache-control"),
+        "paid path, valid cookie, payment in the cache, page not seen lately": asgi(
+            loop, other, unknown, mark=b"cache-control"
+        ),
+        "paid path, 8 KiB of foreign cookies": asgi(loop, paid, loaded, mark=b"cache-control"),
     }
-    loop.run_until_complete(opened(paid, readers))
-    yield from unasked(sandbox, compare("a", ways, dict.fromkeys(list(ways)[1:2], PAID_LIMIT)))
-    loop.run_until_complete(paid.aclose())
+    for app in (paid, other):
+        loop.run_until_complete(opened(app, readers))
+    yield from unasked(sandbox, compare("a", ways, dict.fromkeys(list(ways)[1:3], PAID_LIMIT)))
+    for app in (paid, other):
+        loop.run_until_complete(app.aclose())
 
 
 async def opened(app: PaywallMiddleware, readers: Readers) -> None:

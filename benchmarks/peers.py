@@ -7,9 +7,11 @@ says what the facilitator would, so that x402 costs rather less than on a site.
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Final, NoReturn
+from typing import Final
 
 from asgi_csrf import asgi_csrf
 from starlette.middleware.sessions import SessionMiddleware
@@ -17,8 +19,10 @@ from x402 import (
     AssetAmount,
     PaymentFlowConfig,
     PaymentRequirements,
+    SettleResponse,
     SupportedKind,
     SupportedResponse,
+    VerifyResponse,
     x402ResourceServer,
 )
 from x402.http import PaymentOption, RouteConfig
@@ -50,6 +54,8 @@ def measure(sandbox: Sandbox) -> Iterator[Row]:
         signed, session = runner.run(with_session())
         guarded, token = runner.run(with_token())
         refused = [message(f"/articles/wanted-{number}", None, **CLIENT) for number in range(200)]
+        paying = runner.run(payment(charging, "/articles/wanted-0"))
+        settled = [message(f"/articles/wanted-{number}", payment_signature=paying) for number in range(200)]
         ways = {
             "no middleware": asgi(loop, application, FREE),
             "taler_paywall, free path, 1 rule": asgi(loop, one, FREE),
@@ -59,6 +65,7 @@ def measure(sandbox: Sandbox) -> Iterator[Row]:
             f"{peer}, free path, 1 route": asgi(loop, charging, FREE),
             f"{peer}, free path, 1,000 routes": asgi(loop, charging_many, FREE),
             f"{peer}, 402 as JSON": asgi(loop, charging, refused, 402, b"payment-required"),
+            f"{peer}, paid path, facilitator in memory": asgi(loop, charging, settled, 200, b"payment-response"),
             f"{star}, SessionMiddleware, valid cookie": asgi(loop, signed, _free(session)),
             f"{csrf}, GET with valid cookie": asgi(loop, guarded, _free(token)),
         }
@@ -72,19 +79,19 @@ def _free(cookies: Cookies) -> list[bytes]:
 
 
 class Facilitator:
-    """Says which payments it takes; nobody pays here."""
+    """Says which payments it takes, and takes them all."""
 
     def get_supported(self) -> SupportedResponse:
         """Name one kind of payment."""
         return SupportedResponse(kinds=[SupportedKind(x402_version=2, scheme="exact", network=NETWORK)])
 
-    async def verify(self, *_: object) -> NoReturn:
-        """Refuse."""
-        raise BenchmarkError("x402 asked for a payment to be verified")
+    async def verify(self, *_: object) -> VerifyResponse:
+        """Find every payment valid."""
+        return VerifyResponse(is_valid=True, payer=NOBODY)
 
-    async def settle(self, *_: object) -> NoReturn:
-        """Refuse."""
-        raise BenchmarkError("x402 asked for a payment to be settled")
+    async def settle(self, *_: object) -> SettleResponse:
+        """Settle it at once."""
+        return SettleResponse(success=True, payer=NOBODY, transaction="0x00", network=NETWORK)
 
 
 class Scheme:
@@ -121,6 +128,13 @@ def charged(routes: dict[str, RouteConfig]) -> ASGIApp:
     server.register(NETWORK, Scheme())
     app: ASGIApp = PaymentMiddlewareASGI(application, routes=routes, server=server)
     return app
+
+
+async def payment(app: ASGIApp, path: str) -> bytes:
+    """Return what a client of x402 sends to pay what is asked for at a path."""
+    asked = dict((await visit(app, path, {})).headers)[b"payment-required"]
+    accepted = json.loads(base64.b64decode(asked))["accepts"][0]
+    return base64.b64encode(json.dumps({"x402Version": 2, "payload": {}, "accepted": accepted}).encode())
 
 
 async def with_session() -> tuple[ASGIApp, Cookies]:

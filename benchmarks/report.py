@@ -198,7 +198,7 @@ def cells(row: Line) -> str:
     added, ratio = row["added"], row["ratio"]
     times = "equal" if row["equal"] else f"{_TIMES} {ratio[1]:.3g}" if ratio else ""
     spread = f" ({ratio[0]:.3g} to {ratio[2]:.3g})" if ratio else ""
-    verdict = {None: "", True: "kept", False: "**not kept**"}[row["met"]]
+    verdict = {None: "cannot be told: too noisy", True: "kept", False: "**not kept**"}[row["met"]]
     content = (
         row["name"],
         f"{number(row['value'])}{unit}",

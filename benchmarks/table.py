@@ -68,16 +68,24 @@ class Row:
 
     @property
     def equal(self) -> bool:
-        """Whether the difference is one that two runs of the reference show as well."""
-        return self.ratio is not None and self.noise is not None and self.noise[0] <= self.ratio[1] <= self.noise[2]
+        """Whether the difference is one that two runs of the reference show as well, whichever of them came first."""
+        return (
+            self.ratio is not None and self.noise is not None and max(self.ratio[1], 1 / self.ratio[1]) <= self.spread
+        )
+
+    @property
+    def spread(self) -> float:
+        """How many times as much one of two runs of the reference takes as the other."""
+        low, _, high = self.noise or (1.0, 1.0, 1.0)
+        return max(1 / low, high)
 
     @property
     def met(self) -> bool | None:
-        """Whether the budget is kept, None without one; what is equal to the reference keeps every ratio."""
+        """Whether the budget is kept, None without one, and where two runs of the reference differ by more than it."""
         if self.limit is None:
             return None
         if self.limit.of == "ratio" and self.equal:
-            return True
+            return True if self.spread <= max(self.limit.bound, 1 / self.limit.bound) else None
         figure = {"value": self.value, "added": self.added, "ratio": self.ratio and self.ratio[1]}[self.limit.of]
         if figure is None:
             return None
@@ -106,7 +114,7 @@ class Row:
         added, unit = self.added, f" {self.unit}" if self.unit else ""
         ratio = "equal" if self.equal else f"× {self.ratio[1]:.3g}" if self.ratio else ""
         spread = f"{self.ratio[0]:.3g} to {self.ratio[2]:.3g}" if self.ratio else ""
-        verdict = {None: "", True: "kept", False: "NOT KEPT"}[self.met]
+        verdict = {None: "cannot be told: too noisy", True: "kept", False: "NOT KEPT"}[self.met]
         return [
             f"{self.group}: {self.name}",
             self.reference and f"{number(self.base or 0.0)}{unit}",

@@ -14,8 +14,10 @@ from taler_paywall.process_lock import ProcessLock
 SPREAD = 0.1
 #: For so long no answer counts that may have been on its way when a payment was forgotten, in seconds.
 AFTERMATH = 10.0
-#: Of so many orders.
-MAX_FORGOTTEN = 10_000
+#: Of so many orders, the newest half of them for certain.
+MAX_FORGOTTEN = 20_000
+#: For so long it is believed that the backend still makes its links as it did.
+LINKS_SECONDS = 600.0
 
 T = TypeVar("T")
 
@@ -68,7 +70,7 @@ class MemoryCache:
         self._forgotten = _Newest[float](MAX_FORGOTTEN)
         self._lock = ProcessLock()
         self._merchant_pub: str | None = None
-        self._links_as_built = False
+        self._links_until = 0.0
 
     @property
     def merchant_pub(self) -> str | None:
@@ -77,12 +79,12 @@ class MemoryCache:
 
     @property
     def links_as_built(self) -> bool:
-        """Whether the newest links that the backend told were those that we would have made ourselves."""
-        return self._links_as_built
+        """Whether the backend has told lately, and since then nothing else, links as we would make them ourselves."""
+        return time.monotonic() < self._links_until
 
     def learn_links(self, *, as_built: bool) -> None:
         """Learn whether they were."""
-        self._links_as_built = as_built
+        self._links_until = time.monotonic() + LINKS_SECONDS if as_built else 0.0
 
     def get(self, keys: tuple[PaymentKey, ...]) -> tuple[PaymentKey, Payment] | None:
         """Return the first key that is held and has not expired, and its payment."""

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from taler_paywall.amount import Amount
+from taler_paywall.discreet import Discreet
 from taler_paywall.operations import Payment
 from taler_paywall.session import Order
 
@@ -25,7 +26,7 @@ class Grant(msgspec.Struct, frozen=True):
     page: str = ""
 
 
-class PaymentRequired(msgspec.Struct, frozen=True):
+class PaymentRequired(Discreet, frozen=True):
     """Send the reader to pay (DD 07, step 10).
 
     Args:
@@ -35,18 +36,15 @@ class PaymentRequired(msgspec.Struct, frozen=True):
         taler_pay_uri: checked URI for wallets.
     """
 
+    hidden = frozenset({"order_status_url", "taler_pay_uri"})
     reason: ClassVar[str] = "unpaid"
     amount: Amount
     order: Order | None = None
     order_status_url: str = ""
     taler_pay_uri: str = ""
 
-    def __repr__(self) -> str:
-        """Leave out the links: whoever has them can pay, or see, this order."""
-        return f"PaymentRequired({self.amount!r}, {self.order!r})"
 
-
-class Refunded(msgspec.Struct, frozen=True):
+class Refunded(Discreet, frozen=True):
     """The payment was given back (DD 07, steps 7 and 8).
 
     Args:
@@ -54,13 +52,10 @@ class Refunded(msgspec.Struct, frozen=True):
         collect_url: page of the backend where the wallet collects the refund, empty once it has.
     """
 
+    hidden = frozenset({"collect_url"})
     reason: ClassVar[str] = "refunded"
     order: Order
     collect_url: str
-
-    def __repr__(self) -> str:
-        """Leave out the link."""
-        return f"Refunded({self.order!r})"
 
 
 class TryAgain(msgspec.Struct, frozen=True):

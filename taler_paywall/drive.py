@@ -82,7 +82,7 @@ def _perform_cached(op: Op[Any], backend: Backend | AsyncBackend, cache: MemoryC
         case LearnLinks():
             return cache.learn_links(as_built=op.as_built)
         case Forget():
-            abandon(backend)
+            abandon(backend, op.order_id)
             return cache.forget(op.order_id)
         case _:
             raise TypeError(f"no way to perform {op!r}")

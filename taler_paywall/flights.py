@@ -68,7 +68,8 @@ def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
     """Ask the backend, or wait for the answer to another visit that asks the same.
 
     An exchange that was on its way already counts if its answer lasts; all who came meanwhile share the next one.
-    Whoever leads may fail, be given up or run out of time: then the others ask by themselves.
+    Whoever leads may fail, be given up or run out of time: then the others share one more, and if that fails as well
+    each asks for itself, in the time that it has left.
     """
     key = (os.getpid(), backend, op.request)
     for late in (True, False) if op.lasts else ():
@@ -108,9 +109,8 @@ async def aask(op: Call[T], backend: AsyncBackend, deadline: float | None) -> T:
 
 
 def _land(key: Key, flight: _Flight[Any]) -> None:
-    # After a refund another one may have begun under the same key.
-    if _flights.get(key) is flight:
-        del _flights[key]
+    # After a refund another one may have begun under the same key: then it is not shared, which is no harm.
+    _flights.pop(key, None)
     flight.landed.set()
 
 
@@ -118,8 +118,8 @@ def _seconds_left(deadline: float | None) -> float:
     return TOTAL_TIMEOUT if deadline is None else max(0.0, deadline - time.monotonic())
 
 
-def abandon(backend: Backend | AsyncBackend) -> None:
-    """Let nobody who comes from now on wait for what is on its way: it was asked for before the refund was known."""
+def abandon(backend: Backend | AsyncBackend, order_id: str) -> None:
+    """Let nobody who comes from now on wait for what is on its way about an order: it was asked before its refund."""
     for key in tuple(_flights):
-        if key[1] is backend:
+        if key[1] is backend and key[2].path.endswith(f"/{order_id}"):
             _flights.pop(key, None)

@@ -19,6 +19,7 @@ The storefront's algorithm, as the document numbers it, and what this project ad
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote
 
@@ -37,7 +38,8 @@ from taler_paywall.decision import (
     TryAgain,
     Unavailable,
 )
-from taler_paywall.errors import BackendError, BackendNonsense
+from taler_paywall.discreet import Discreet
+from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected
 from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
 from taler_paywall.merchant import get_order, get_public_order, h_contract_of, order_links, post_order
 from taler_paywall.offer import Offer, Storefront, fulfillment_url, order_request
@@ -63,19 +65,20 @@ SETTLED_SECONDS = 86_400.0
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
 
 
-class Unusable(msgspec.Struct, frozen=True):
+class Unusable(Discreet, frozen=True):
     """An order that can neither be paid nor opens the resource: the next attempt replaces it.
 
     Args:
         reason: ``claimed``, ``moved`` (it was paid here, and is in another browser now), ``expired``,
             ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
         anew: whether the next order must look new to a wallet, which would otherwise prove the old one and not pay.
-        h_contract: hash of the contract that a wallet has claimed: perhaps it has proved an earlier payment since.
+        claimed: what a wallet holds: perhaps it has proved an earlier payment since.
     """
 
+    hidden = frozenset({"claimed"})
     reason: str
     anew: bool = False
-    h_contract: str = ""
+    claimed: Claimed | None = None
 
 
 Flow = Generator[Op[Any], Any, Decision]
@@ -138,9 +141,9 @@ class _Steps(msgspec.Struct, frozen=True):
             if spent >= MAX_ASKED or (len(unusable) >= MAX_UNUSABLE and not standing):
                 break
             outcome = yield from self.check(order)
-            if isinstance(outcome, Unusable) and outcome.h_contract and not asked:
+            if isinstance(outcome, Unusable) and outcome.claimed and not asked:
                 asked = True
-                outcome = yield from self.claimed(order, outcome)
+                outcome = yield from self.claimed(order, outcome.claimed)
             if isinstance(outcome, Grant):
                 return outcome
             if isinstance(outcome, Unusable):
@@ -187,7 +190,7 @@ class _Steps(msgspec.Struct, frozen=True):
             case Claimed():
                 if order.state == "paid":
                     return Unusable("moved")  # 6
-                return Unusable("claimed", h_contract=h_contract_of(status))  # 6
+                return Unusable("claimed", claimed=status)  # 6
             case Paid():
                 outcome = yield from self.paid(order, status)  # 7, 8, 9
                 if outcome == Unusable("foreign-order"):
@@ -198,13 +201,19 @@ class _Steps(msgspec.Struct, frozen=True):
             case Unpaid():
                 return (yield from self.unpaid(order, status, token))  # 10
 
-    def claimed(self, order: Order, outcome: Unusable) -> Step:
+    def claimed(self, order: Order, status: Claimed) -> Step:
         """Ask as the customer whether the wallet that claimed an order has proved an earlier one instead of paying."""
-        credential = "h_contract", outcome.h_contract
-        public = yield from get_public_order(order.order_id, order.session_id, credential)
+        public, h_contract = None, h_contract_of(status)
+        # Without an answer the order is replaced, as if nobody had asked; only silence is no answer.
+        with suppress(BackendRejected, BackendNonsense):
+            credential = "h_contract", h_contract
+            ask = get_public_order(order.order_id, order.session_id, credential)
+            public = (yield from ask) if h_contract else None
+        if public and public.paid:
+            return (yield from self.check(order))
         if public and public.already_paid_order_id:
             return (yield from self.proved(order, public.already_paid_order_id))
-        return outcome
+        return Unusable("claimed")
 
     def paid(self, order: Order, status: Paid) -> Step:
         """Steps 7 to 9."""
@@ -237,7 +246,7 @@ class _Steps(msgspec.Struct, frozen=True):
         return NotAcceptable(order, outcome.reason)
 
     def unpaid(self, order: Order, status: Unpaid, token: str | None = None) -> Step:
-        """Step 10, unless the offer is over. Links of another form than ours are noticed wherever they turn up."""
+        """Step 10, unless the offer is over. Links of another form than ours are noticed whenever an order is shown."""
         links = self._links(order, token or status.taler_pay_uri.rpartition("?c=")[2])
         as_built = links == (status.order_status_url, status.taler_pay_uri)
         if token or not as_built:

@@ -14,8 +14,8 @@ from taler_paywall.path import MAX_PATH, cut_anywhere, has_lookalikes, is_plain,
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import Rules
 
-#: How many answers are kept: 16 MiB if all of them are as long as servers take them.
-MAX_KNOWN = 1024
+#: How many answers are kept, each about an address of at most so many characters; longer ones are looked at anew.
+MAX_KNOWN, MAX_REMEMBERED = 1024, 512
 
 
 class Gate:
@@ -29,6 +29,7 @@ class Gate:
         self._rules = Rules(rules)
         # What readers like to ask for is asked for again and again.
         self._known = lru_cache(MAX_KNOWN)(self._find)
+        self._reads_queries = any(rule.query for rule in rules)
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be sold; if not, the request is nobody's business."""
@@ -42,9 +43,10 @@ class Gate:
         Args:
             request: compared as the application sees it and, where that is mounted, as the server does.
         """
-        return self._known(
-            Request(request.method, request.path, request.raw_path, request.root_path, request.query, ())
-        )
+        path, raw_path, query = request.path, request.raw_path, request.query if self._reads_queries else b""
+        asked = Request(request.method, path, raw_path, request.root_path, query, ())
+        short = len(path) + len(raw_path or b"") + len(query) <= MAX_REMEMBERED
+        return self._known(asked) if short else self._find(asked)
 
     def _find(self, request: Request) -> tuple[Rule, Resource] | Refused | None:
         if not is_plain(request.path, request.raw_path):

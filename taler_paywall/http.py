@@ -12,8 +12,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import SplitResult, parse_qs, quote, urlsplit
 
-import msgspec
-
+from taler_paywall.discreet import Discreet
 from taler_paywall.path import without_root
 
 Header = tuple[bytes, bytes]
@@ -46,7 +45,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9\-._~]*").fullmatch
 _CDN_HEADERS = (b"-cache-control", b"edge-control", b"surrogate-control", b"x-accel-expires")
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(Discreet, frozen=True):
     """What the paywall may know of a request.
 
     Args:
@@ -59,6 +58,7 @@ class Request(msgspec.Struct, frozen=True):
         websocket: whether it asks for a websocket.
     """
 
+    hidden = frozenset({"query", "headers"})
     method: str
     path: str
     raw_path: bytes | None
@@ -66,10 +66,6 @@ class Request(msgspec.Struct, frozen=True):
     query: bytes
     headers: Sequence[Header]
     websocket: bool = False
-
-    def __repr__(self) -> str:
-        """Leave out query and headers: whoever reads a log must not read these."""
-        return f"Request({self.method!r}, {self.path!r})"
 
     def header(self, name: bytes) -> bytes:
         """Return a header's value, several of them joined as RFC 9110 and RFC 9113 have it, empty if there is none."""

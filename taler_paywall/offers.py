@@ -24,8 +24,10 @@ class Offers:
 
     def __init__(self, rules: tuple[Rule, ...], public_url: str, price_policy: Literal["honour", "current"]) -> None:
         self._gate = Gate(rules)
-        #: Whether a path may be sold, and what a request asks for, whatever it costs.
-        self.concerns, self.asked = self._gate.concerns, self._gate.find
+        #: Tells, for next to nothing, whether a path may be sold.
+        self.concerns = self._gate.concerns
+        #: Returns what a request asks for, whatever it costs; None: nothing that is sold.
+        self.asked = self._gate.find
         self._public_url = public_url
         self._price_policy = price_policy
 

@@ -97,7 +97,8 @@ class PaymentKey(msgspec.Struct, frozen=True):
     session_id: SessionId
 
 
-class Payment(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Payment:
     """What the application learns about the payment that opened the resource.
 
     Args:

@@ -13,6 +13,7 @@ import msgspec
 
 from taler_paywall.currencies import Currencies
 from taler_paywall.decision import Decision, Denial, Grant, PaymentRequired, Refused, Unavailable
+from taler_paywall.discreet import Discreet
 from taler_paywall.flow import Flow, payment_flow
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
@@ -27,7 +28,7 @@ from taler_paywall.visit import Visit
 _log = logging.getLogger("taler_paywall")
 
 
-class Case(msgspec.Struct, frozen=True):
+class Case(Discreet, frozen=True):
     """One request for one resource, on its way from the flow to the answer.
 
     Args:
@@ -37,6 +38,7 @@ class Case(msgspec.Struct, frozen=True):
         flow: to be driven.
     """
 
+    hidden = frozenset({"secret", "flow"})
     visit: Visit
     offer: Offer
     secret: str
@@ -44,12 +46,8 @@ class Case(msgspec.Struct, frozen=True):
     #: The backend answers at once, or too late.
     wait: ClassVar[float] = 0.0
 
-    def __repr__(self) -> str:
-        """Leave out the secret."""
-        return f"Case({self.visit!r}, {self.offer!r})"
 
-
-class Granted(msgspec.Struct, frozen=True):
+class Granted(Discreet, frozen=True):
     """The application may answer.
 
     Args:
@@ -58,13 +56,10 @@ class Granted(msgspec.Struct, frozen=True):
         extra: further headers to add.
     """
 
+    hidden = frozenset({"cookies"})
     payment: Payment | None
     cookies: tuple[bytes, ...]
     extra: tuple[Header, ...]
-
-    def __repr__(self) -> str:
-        """Leave out the cookies."""
-        return f"Granted({self.payment!r})"
 
     def headers(self, headers: Iterable[Header]) -> list[Header]:
         """Return the application's headers as those of a private answer."""
@@ -140,17 +135,18 @@ class Paywall:
         if isinstance(case, Errand):
             return cast("Response", outcome)
         decision: Decision = outcome
-        if isinstance(decision, Grant) and not (decision.page or case.visit.buy_again):
+        if not isinstance(decision, Grant):
+            response = self._explained(case, decision)
+        elif decision.page or case.visit.buy_again:
+            response = self._pages.lead(case.visit.request, decision.page or case.visit.request.target)
+        else:
             return Granted(decision.payment, tuple(self._set_cookies(case, decision)), self._extra)
-        response = self._explained(case, decision)
         cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
         return replace(response, headers=(*response.headers, *cookies))
 
-    def _explained(self, case: Case, decision: Decision) -> Response:
-        """Answer who is not let through, or not here."""
+    def _explained(self, case: Case, decision: Denial) -> Response:
+        """Answer who is not let through."""
         request, offer = case.visit.request, case.offer
-        if isinstance(decision, Grant):
-            return self._pages.lead(request, decision.page or request.target)
         self._report(case, decision)
         if case.visit.buy_again and isinstance(decision, PaymentRequired):
             if request.method == "GET" and self._pages.are_shown_for(offer.rule):

@@ -22,7 +22,7 @@ _PIECES = re.compile(r"(\{[A-Za-z_][A-Za-z0-9_]*\})")
 PART = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}\Z")
 
 
-class Resource(msgspec.Struct, frozen=True):
+class Resource(msgspec.Struct, frozen=True, dict=True):
     """One thing that is sold.
 
     Args:
@@ -30,18 +30,17 @@ class Resource(msgspec.Struct, frozen=True):
         pattern: the pattern of the rule that sells it.
         parts: the pattern's named parts, decoded, and the declared query keys.
         method: the method the rule names, or None.
-        tag: a short text that stands for the name in URLs and in names of cookies; made of it.
     """
 
     name: str
     pattern: str
     parts: Mapping[str, str]
     method: str | None = None
-    tag: str = ""
 
-    def __post_init__(self) -> None:
-        """Make the tag."""
-        msgspec.structs.force_setattr(self, "tag", sha256(self.name.encode()).hexdigest()[:16])
+    @cached_property
+    def tag(self) -> str:
+        """A short text that stands for the name in URLs and in names of cookies."""
+        return sha256(self.name.encode()).hexdigest()[:16]
 
 
 Price = str | Amount | Callable[[Resource], "str | Amount | None"] | None

@@ -83,7 +83,7 @@ class PaywallMiddleware:
         try:
             body = read_form() if paywall.is_form(request) else b""
             case = paywall.begin(request, body)
-            if not isinstance(case, Case | Errand):
+            if not isinstance(case, (Case, Errand)):
                 return case
             perform = partial(self._perform, deadline=time.monotonic() + TOTAL_TIMEOUT)
             return paywall.finish(case, run(case.flow, perform))

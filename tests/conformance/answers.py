@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
-
-import msgspec
 
 from taler_paywall import Payment
 
@@ -102,7 +100,7 @@ def echo(asked: Asked) -> Answer:
         "query": asked.query,
         "length": len(asked.body),
         "sha256": hashlib.sha256(asked.body).hexdigest(),
-        "payment": asked.payment and msgspec.structs.asdict(asked.payment),
+        "payment": asked.payment and asdict(asked.payment),
     }
     return Answer(200, (("Content-Type", "application/json"),), json.dumps(told).encode())
 

@@ -974,13 +974,15 @@ def test_a_wallet_that_claimed_and_proved_what_was_refunded() -> None:
     [
         (202, {"public_reorder_url": SITE}),
         (402, {"taler_pay_uri": URI}),
-        (200, {"refunded": False}),
         (302, {}),
         (403, {"code": 2105}),
         (404, {"code": 2005}),
         (410, {}),
+        (500, {}),
+        (402, []),
+        (402, {"already_paid_order_id": 1}),
     ],
-    ids=lambda answer: str(answer[0]),
+    ids=["public", "unpaid", "elsewhere", "forbidden", "unknown", "gone", "broken", "list", "number"],
 )
 def test_a_wallet_that_claimed_and_proved_nothing(answer: Any) -> None:
     """The order is replaced: nothing but an earlier payment's name is taken from the public status."""
@@ -993,16 +995,26 @@ def test_a_wallet_that_claimed_and_proved_nothing(answer: Any) -> None:
     assert decision.order.order_id == SECOND.order_id
 
 
+def test_paid_between_two_questions() -> None:
+    """Claimed for the merchant, paid for the customer a moment later: the merchant is asked again, and it opens."""
+    steps = (get(order()), claimed(order())), (by_hash(order()), (200, {"refunded": False}))
+    again = (get(order()), paid(order())), (f"remember {order().order_id}", None)
+    decision, _ = decide(visit(order()), ("recall", None), *steps, *again)
+    assert decision == Grant(PAYMENT, order())
+
+
+def test_paid_for_the_customer_alone() -> None:
+    """The public status opens nothing: where the merchant's still says "claimed" the order is replaced."""
+    steps = (get(order()), claimed(order())), (by_hash(order()), (200, {"refunded": False}))
+    new = (POST, created(SECOND)), (get(SECOND), unpaid(SECOND))
+    decision, _ = decide(visit(order()), ("recall", None), *steps, (get(order()), claimed(order())), *new)
+    assert isinstance(decision, PaymentRequired)
+
+
 @pytest.mark.parametrize(
     "answer",
-    [
-        (500, {}),
-        (402, []),
-        (402, {"already_paid_order_id": 1}),
-        (402, {"already_paid_order_id": ".."}),
-        BackendUnreachable("x"),
-    ],
-    ids=["500", "list", "number", "dots", "unreachable"],
+    [(402, {"already_paid_order_id": ".."}), BackendUnreachable("x")],
+    ids=["dots", "unreachable"],
 )
 def test_a_public_status_that_cannot_be_used(answer: Any) -> None:
     """Whether it is paid is unknown then: no order is made, and nothing is opened."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-import httpx
 import pytest
 
 from core.transport_server import PRIVATE, TOKEN, Asking, Handler, both, saying, serving
@@ -79,13 +79,13 @@ def closing(raw: bytes) -> Handler:
 def test_first_threads_make_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many threads come first at the same time: one of them loads the certificates, and all share a pool."""
     made: list[object] = []
-    load: Callable[..., object] = httpx.create_ssl_context
+    load: Callable[..., object] = ssl.create_default_context
 
     def counted(**options: Any) -> object:
         made.append(load(**options))
         return made[-1]
 
-    monkeypatch.setattr(httpx, "create_ssl_context", counted)
+    monkeypatch.setattr(ssl, "create_default_context", counted)
     together = Barrier(THREADS)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
