@@ -43,17 +43,29 @@ def main() -> None:
     if unknown := set(wanted) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     logging.getLogger("taler_paywall").setLevel(logging.CRITICAL)
-    began = time.monotonic()
-    rows = list(measured(wanted))
-    minutes = (time.monotonic() - began) / 60
-    print(f"\n{printed(rows)}\n\n{len(rows)} rows in {minutes:.1f} minutes")
-    options.json.parent.mkdir(exist_ok=True)
-    machine = {"python": platform.python_version(), "system": platform.platform(), "minutes": round(minutes, 1)}
-    about = {"version": version("taler_paywall"), "date": time.strftime("%Y-%m-%d"), **machine}
-    content = {"about": about, "rows": [row.members() for row in rows]}
-    options.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    began, rows = time.monotonic(), list[Row]()
+    try:
+        rows.extend(measured(wanted))
+    finally:
+        # What was measured before an error is not lost.
+        minutes = (time.monotonic() - began) / 60
+        print(f"\n{printed(rows)}\n\n{len(rows)} rows in {minutes:.1f} minutes")
+        content = {"about": about(minutes), "rows": [row.members() for row in rows]}
+        options.json.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     if os.environ.get("UPDATE_DOCS"):
         publish(options.json)
+
+
+def about(minutes: float) -> dict[str, object]:
+    """Return what the figures depend on."""
+    return {
+        "version": version("taler_paywall"),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} on {platform.machine()} with {os.cpu_count()} cores",
+        "minutes": round(minutes, 1),
+    }
 
 
 def measured(groups: list[str]) -> Iterator[Row]:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.table import number
+from benchmarks.table import Row, number
 
 BENCHMARKS: Final = Path(__file__).parent
 DOCUMENT: Final = BENCHMARKS.parent / "docs" / "performance.md"
@@ -23,6 +23,8 @@ FOLDER: Final = DOCUMENT.with_suffix("")
 FIGURES: Final = FOLDER / "bench.json"
 GROUPS: Final = "abcdefg"
 
+#: What has a column of its own, or is told in the name of its row.
+_COLUMNS: Final = {*Row("", "", "", 0.0).members(), "count", "calls", "path"}
 _TIMES: Final = "\N{MULTIPLICATION SIGN}"
 _MINUS: Final = "\N{MINUS SIGN}"
 
@@ -206,6 +208,7 @@ def cells(row: Line) -> str:
         "" if added is None else f"{'+' if added >= 0 else _MINUS}{number(abs(added))}",
         times + spread,
         f"{row['limit']} {verdict}" if row["limit"] else "",
+        ", ".join(f"{name} {number(row[name])}" for name in row if name not in _COLUMNS),
     )
     return " | ".join(text.replace("|", "\\|") for text in content)
 

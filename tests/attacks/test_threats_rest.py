@@ -45,8 +45,9 @@ def test_a_planted_cookie_is_shared_and_no_other(adapter: Adapter) -> None:
     """Whose genuine cookies are planted reads what is paid under them, and nothing of the reader's own (E2)."""
     with opened(adapter) as (shop, books):
         planted, own = shop.visit("/article").cookies, shop.visit("/premium/mine").cookies
-        asked = shop.visit("/article", planted)
-        assert (asked.status, asked.cookies) == (402, "")
+        for path, cookies in (("/article", planted), ("/premium/mine", own)):
+            asked = shop.visit(path, cookies)
+            assert (asked.status, asked.cookies) == (402, "")
         books.pay()
         read = [shop.visit("/article", planted), shop.visit("/premium/mine", own)]
         shut = [shop.visit("/premium/mine", planted), shop.visit("/article", own), shop.visit("/article")]

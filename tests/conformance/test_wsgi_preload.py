@@ -13,7 +13,7 @@ from threading import Thread
 import httpx
 import pytest
 import trustme
-from running import SECRET_KEY, TLS, TOKEN, Process, free_port
+from running import SECRET_KEY, TLS, TOKEN, Process, eventually, free_port
 from servers import BY_NAME, serve
 
 READERS = 8
@@ -84,6 +84,8 @@ def test_a_sandbox_of_the_site(name: str, tmp_path: Path, processes: list[Proces
     settings = {"TALER_PAYWALL_BACKEND": f"sandbox:{free_port()}"}
     process, url = serve(BY_NAME[name], tmp_path, "tests.conformance.wsgi_served:app", "--preload", **settings)
     processes.append(process)
-    assert [answer.status_code for answer in ask(url)] == [402] * READERS
+    # On a busy machine the sandbox takes longer to start than a visit may wait.
+    assert {answer.status_code for answer in ask(url)} <= {402, 503}
+    eventually(lambda: [answer.status_code for answer in ask(url)] == [402] * READERS, "everybody is asked to pay")
     process.end()
     assert process.output.count("the sandbox runs at") == 1
