@@ -17,7 +17,7 @@ test: $(VENV)/test programs
 	$(if $(PYTEST),$(RUN) -m pytest $(PYTEST),$(MAKE) --no-print-directory --jobs=3 first second third)
 	$(if $(PYTEST),,$(MAKE) --no-print-directory coverage)
 
-FIRST := $(addprefix tests/,core plugin prefork proxy reader_side sandbox)
+FIRST := $(addprefix tests/,core proxy reader_side sandbox)
 SECOND := $(addprefix tests/,attacks clients fuzz site)
 first:
 	$(RUN) -m pytest $(FIRST)
