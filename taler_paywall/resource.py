@@ -93,7 +93,7 @@ class Rule:
         return self.pattern.pattern if isinstance(self.pattern, re.Pattern) else _METHOD.sub("", self.pattern)
 
     @cached_property
-    def expressions(self) -> tuple[re.Pattern[str], ...]:
+    def expressions(self) -> tuple[()] | tuple[re.Pattern[str], re.Pattern[str]]:
         """A regular expression as it stands, and one that takes any case, which excludes more; none for a template."""
         if isinstance(self.pattern, str):
             return ()

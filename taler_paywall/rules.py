@@ -35,7 +35,8 @@ class Rules:
         self._root = _Node()
         free = [rule for rule in rules if rule.price is None and rule.segments and not rule.names]
         self._freed = frozenset(rule.path for rule in free if "*" not in rule.segments)
-        self._expressions = [(i, rule) for i, rule in enumerate(rules) if rule.expressions]
+        expressions = ((index, *rule.expressions) for index, rule in enumerate(rules) if rule.expressions)
+        self._expressions = [(index, exact.fullmatch, any_case.fullmatch) for index, exact, any_case in expressions]
         for index, rule in enumerate(rules):
             if isinstance(rule.pattern, str):
                 self._insert(index, rule.segments)
@@ -85,7 +86,12 @@ class Rules:
             found += node.here
             found += node.below
         if self._expressions:
-            found += [index for index, rule in self._expressions if _match(rule, path)]
+            found += {
+                index
+                for spelling in _spellings(path)
+                for index, exact, any_case in self._expressions
+                if exact(spelling) or any_case(spelling)
+            }
         return sorted(found) if len(found) > 1 else found
 
     def sells(self, path: str) -> bool:
@@ -135,9 +141,12 @@ def spelled_like(rule: Rule, path: str) -> bool:
 
 def _match(rule: Rule, path: str) -> re.Match[str] | None:
     """Match an expression as it stands first, for that tells the resource, and without a slash at the end."""
-    spellings = (path[:-1], path) if path.endswith("/") else (path,)
-    ways = (way.fullmatch(spelling) for way in rule.expressions for spelling in spellings)
+    ways = (way.fullmatch(spelling) for way in rule.expressions for spelling in _spellings(path))
     return next(filter(None, ways), None)
+
+
+def _spellings(path: str) -> tuple[str, ...]:
+    return (path[:-1], path) if path.endswith("/") else (path,)
 
 
 def _parts(rule: Rule, path: str) -> dict[str, str]:
