@@ -5,15 +5,17 @@ A cookie that is forged, expired, oversized or not decodable counts as no cookie
 
 from __future__ import annotations
 
+import binascii
 import hmac
 import re
+from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from itsdangerous import BadData, Signer
-from itsdangerous.encoding import base64_decode, base64_encode
+from itsdangerous.encoding import base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
 from taler_paywall import crockford
@@ -29,8 +31,6 @@ MAX_LOOKED_AT = 3 * MAX_ORDERS
 MAX_PAGE = 256
 #: How far the clocks of two workers may differ, in seconds.
 CLOCK_SKEW = 60
-
-_PAIR = re.compile(rb"[ \t]*([^=; \t]+)[ \t]*=[ \t]*([^;]*)").match
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -81,6 +81,9 @@ class _Session(msgspec.Struct, frozen=True, array_like=True):
 C = TypeVar("C", Order, _Session)
 
 
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+
 class _Seal(Generic[C]):
     """What signs one kind of cookie, and reads it again.
 
@@ -101,8 +104,8 @@ class _Seal(Generic[C]):
         if len(value) > MAX_BYTES:
             return None
         try:
-            return self._decode(base64_decode(self._signer.unsign(value)))
-        except (BadData, msgspec.MsgspecError, RecursionError):
+            return self._decode(a2b_base64(self._signer.unsign(value).translate(_URL_SAFE) + b"=="))
+        except (BadData, binascii.Error, msgspec.MsgspecError, RecursionError):
             return None
 
 
@@ -166,6 +169,7 @@ class Cookies:
         prefix = f"{'__Host-' if secure else ''}taler_{keys.site_tag}_"
         self._session_name = f"{prefix}session".encode()
         self._order_prefix = f"{prefix}order_".encode()
+        self._order_pairs, self._session_pairs = _finder(self._order_prefix), _finder(self._session_name)
         # The session's cookie counts too, though it may be made only later: its length is always the same.
         self._room = MAX_BYTES - _length(self._session_name, self._session.seal(_SAMPLE))
         self._attributes = f"; Path=/; HttpOnly; SameSite=Lax{'; Secure' if secure else ''}"
@@ -179,9 +183,10 @@ class Cookies:
             now: seconds since 1970.
         """
         wanted = self._order_prefix + resource_tag.encode() + b"_"
+        values = [value for name, value in self._order_pairs(headers) if name.startswith(wanted)]
         orders = [
             order
-            for _, value in _pairs(headers, wanted)[:MAX_CANDIDATES]
+            for value in values[:MAX_CANDIDATES]
             if (order := self._order.open(value)) and order.resource == resource_tag and self._lives(order, now)
         ]
         orders.sort(key=lambda order: order.issued, reverse=True)
@@ -198,12 +203,12 @@ class Cookies:
         return own | {order.session_id for order in self._all_orders(headers, now)}
 
     def _all_orders(self, headers: Iterable[Header], now: int) -> Iterator[Order]:
-        pairs = _pairs(headers, self._order_prefix)[:MAX_LOOKED_AT]
+        pairs = self._order_pairs(headers)[:MAX_LOOKED_AT]
         return (order for _, value in pairs if (order := self._order.open(value)) and self._lives(order, now))
 
     def session(self, headers: Iterable[Header], now: int) -> str | None:
         """Return the secret of the browser's session, None if there is no valid one."""
-        values = [value for name, value in _pairs(headers, self._session_name) if name == self._session_name]
+        values = [value for name, value in self._session_pairs(headers) if name == self._session_name]
         opened = (self._session.open(value) for value in values[:MAX_CANDIDATES])
         return next((session.secret for session in opened if session and self._lives(session, now)), None)
 
@@ -218,7 +223,7 @@ class Cookies:
         """
         name = self._order_name(order)
         value = self._order.seal(order)
-        found = [pair for pair in _pairs(headers, self._order_prefix) if pair[0] != name]
+        found = [pair for pair in self._order_pairs(headers) if pair[0] != name]
         # More than these were never ours; the rest waits for later requests.
         looked_at = found[:MAX_LOOKED_AT]
         others = sorted(((self._issued(theirs), cookie, theirs) for cookie, theirs in looked_at), reverse=True)
@@ -237,7 +242,7 @@ class Cookies:
         if not self._keys.rotating:
             return False
         name = self._order_name(order)
-        return (name, self._order.seal(order)) not in _pairs(headers, name)
+        return (name, self._order.seal(order)) not in self._order_pairs(headers)
 
     def _order_name(self, order: Order) -> bytes:
         # The session's tag keeps apart the orders of two tabs that were opened at once, each with a session of its own.
@@ -255,15 +260,19 @@ class Cookies:
         return b"%s=%s%s; Max-Age=%d" % (name, value, self._attributes.encode(), age)
 
 
-def _pairs(headers: Iterable[Header], prefix: bytes) -> list[tuple[bytes, bytes]]:
-    """Return name and value, byte for byte, of every cookie whose name begins so; what is no pair is passed over."""
-    return [
-        (match[1], match[2].rstrip(b" \t").removeprefix(b'"').removesuffix(b'"'))
-        for header, line in headers
-        if header == b"cookie"
-        for part in line.split(b";")
-        if part.lstrip(b" \t").startswith(prefix) and (match := _PAIR(part))
-    ]
+def _finder(prefix: bytes) -> Callable[[Iterable[Header]], list[tuple[bytes, bytes]]]:
+    """Return what finds name and value, byte for byte, of every cookie whose name begins so."""
+    found = re.compile(rb";[ \t]*+(%b[^=; \t]*+)[ \t]*+=([^;]*+)" % re.escape(prefix)).findall
+
+    def find(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
+        lines = [b";" + line for header, line in headers if header == b"cookie"]
+        return [(name, _bare(value)) for line in lines for name, value in found(line)]
+
+    return find
+
+
+def _bare(value: bytes) -> bytes:
+    return value.strip(b" \t").removeprefix(b'"').removesuffix(b'"')
 
 
 def _length(name: bytes, value: bytes) -> int:
