@@ -28,7 +28,7 @@ third:
 
 # Every branch of the modules that decide whether content is delivered, by tests that draw no examples: a run is like
 # the next.
-DECIDING := path gate rules session visit forms flow offer evidence merchant http polling proof own_refund currencies
+DECIDING := path gate rules session visit forms flow offer evidence merchant http polling proof own_refund currencies flights cache
 coverage: $(VENV)/test
 	$(RUN) -m coverage run -m pytest -q -p no:cacheprovider -m "not hypothesis" $(DECIDING:%=tests/core/test_%.py)
 	$(RUN) -m coverage report
