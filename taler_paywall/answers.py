@@ -109,6 +109,11 @@ class Unpaid(_Answer, frozen=True):
         return Amount.parse(text) if text else None
 
     @property
+    def claim_token(self) -> str:
+        """What the pay URI ends with, if it names a claim token and nothing behind it; empty otherwise."""
+        return self.taler_pay_uri.partition("?c=")[2]
+
+    @property
     def deadline(self) -> int | None:
         """When the offer ends, in seconds, if the backend tells."""
         proto = self.proto_contract_terms

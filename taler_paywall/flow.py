@@ -93,8 +93,14 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
         visit: the request.
         offer: the resource and its price.
     """
+    keys = tuple([order.key(offer.resource.name) for order in visit.orders])
+    held: tuple[PaymentKey, Payment] | None = (yield Recall(keys)) if keys else None
+    steps = _Steps(storefront, visit, offer)
+    if held:
+        key, payment = held
+        return steps.grant(visit.orders[keys.index(key)], payment)  # 3
     try:
-        return (yield from _Steps(storefront, visit, offer).decide())
+        return (yield from steps.decide())
     except BackendError as exc:
         return Unavailable(exc.reason, str(exc))
 
@@ -108,12 +114,6 @@ class _Steps(msgspec.Struct, frozen=True):
 
     def decide(self) -> Flow:
         """Run the steps. One replacement per request in all: no answer can make orders without end."""
-        orders, name = self.visit.orders, self.offer.resource.name
-        keys = tuple([order.key(name) for order in orders])
-        held: tuple[PaymentKey, Payment] | None = (yield Recall(keys)) if keys else None
-        if held:
-            key, payment = held
-            return self.grant(orders[keys.index(key)], payment)  # 3
         known = yield from self.known_orders()
         if known is not None and not isinstance(known, Unusable):
             return known
@@ -121,7 +121,7 @@ class _Steps(msgspec.Struct, frozen=True):
             return CookiesNeeded()
         if not (self.visit.buy_again or self.visit.request.may_order(self.storefront.cors_origins)):
             return PaymentRequired(self.offer.amount)
-        order = self.next_attempt(orders[0], known) if known else self.first_attempt()  # 4
+        order = self.next_attempt(self.visit.orders[0], known) if known else self.first_attempt()  # 4
         outcome = yield from self.create(order)
         if known is None and isinstance(outcome, Unusable):
             order = self.next_attempt(order, outcome)
@@ -247,7 +247,7 @@ class _Steps(msgspec.Struct, frozen=True):
 
     def unpaid(self, order: Order, status: Unpaid, token: str | None = None) -> Step:
         """Step 10, unless the offer is over. Links of another form than ours are noticed whenever an order is shown."""
-        links = self._links(order, token or status.taler_pay_uri.rpartition("?c=")[2])
+        links = self._links(order, token or status.claim_token)
         as_built = links == (status.order_status_url, status.taler_pay_uri)
         if token or not as_built:
             yield from LearnLinks(as_built)

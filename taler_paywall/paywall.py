@@ -140,7 +140,7 @@ class Paywall:
         elif decision.page or case.visit.buy_again:
             response = self._pages.lead(case.visit.request, decision.page or case.visit.request.target)
         else:
-            return Granted(decision.payment, tuple(self._set_cookies(case, decision)), self._extra)
+            return Granted(decision.payment, self._set_cookies(case, decision), self._extra)
         cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
         return replace(response, headers=(*response.headers, *cookies))
 
@@ -182,30 +182,32 @@ class Paywall:
     def _decide(self, visit: Visit, offer: Offer) -> Flow:
         """Run the payment flow; where a price is going to be shown, learn how it is written."""
         decision = yield from payment_flow(self._storefront, visit, offer)
-        if not isinstance(decision, Grant | Unavailable) and not self._pages.redirected(visit.request, decision, offer):
+        if isinstance(decision, (Grant, Unavailable)):
+            return decision
+        if not self._pages.redirected(visit.request, decision, offer):
             yield from self._currencies.learn(offer.amount.currency, visit.now)
         return decision
 
-    def _set_cookies(self, case: Case, decision: Decision) -> Iterable[bytes]:
-        """Yield cookies only for what this very request made, found or used up; never one that deletes another's."""
+    def _set_cookies(self, case: Case, decision: Decision) -> tuple[bytes, ...]:
+        """Return cookies only for what this very request made, found or used up; never one that deletes another's."""
         order = decision.order
         if order is None:
-            return
+            return ()
         headers, now = case.visit.request.headers, case.visit.now
         known = (order.order_id, order.session_id) in [(each.order_id, each.session_id) for each in case.visit.orders]
         renewed = isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, now)
         if isinstance(decision, Grant):
             read = order.state == "paid" or not case.visit.request.is_navigation
             if known and read and not decision.page and not renewed:
-                return
+                return ()
             order = msgspec.structs.replace(order, state="paid", page="" if decision.page else order.page)
         elif known:
-            return
-        if renewed and case.visit.request.is_navigation and (secret := self._cookies.session(headers, now)):
-            yield self._cookies.session_cookie(secret, now)
-        if case.secret:
-            yield self._cookies.session_cookie(case.secret, now)
-        yield from self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=now))
+            return ()
+        secret: str | None = case.secret
+        if not secret and renewed and case.visit.request.is_navigation:
+            secret = self._cookies.session(headers, now)
+        session = (self._cookies.session_cookie(secret, now),) if secret else ()
+        return (*session, *self._cookies.order_cookies(headers, msgspec.structs.replace(order, issued=now)))
 
     def _is_preflight(self, request: Request) -> bool:
         """Tell whether a script of an allowed origin asks before it asks for what is sold (Fetch standard)."""
