@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import suppress
 from typing import Any
-from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
@@ -42,7 +41,7 @@ from taler_paywall.discreet import Discreet
 from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected
 from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
 from taler_paywall.merchant import get_order, get_public_order, h_contract_of, order_links, post_order
-from taler_paywall.offer import Offer, Storefront, fulfillment_url, order_request
+from taler_paywall.offer import Offer, Storefront, leads_to, order_request
 from taler_paywall.operations import (
     Forget,
     LearnLinks,
@@ -93,16 +92,33 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
         visit: the request.
         offer: the resource and its price.
     """
-    keys = tuple([order.key(offer.resource.name) for order in visit.orders])
-    held: tuple[PaymentKey, Payment] | None = (yield Recall(keys)) if keys else None
-    steps = _Steps(storefront, visit, offer)
+    keys = visit.keys(offer.resource)
+    held = (yield Recall(keys)) if keys else None
     if held:
-        key, payment = held
-        return steps.grant(visit.orders[keys.index(key)], payment)  # 3
+        return remembered(visit, offer, *held)  # 3
     try:
-        return (yield from steps.decide())
+        return (yield from _Steps(storefront, visit, offer).decide())
     except BackendError as exc:
         return Unavailable(exc.reason, str(exc))
+
+
+def remembered(visit: Visit, offer: Offer, key: PaymentKey, payment: Payment) -> Grant:
+    """Deliver what the session-payment-cache holds: step 3, for who can look into it without waiting.
+
+    Args:
+        visit: the request.
+        offer: the resource.
+        key: the one of `Visit.keys` that is held.
+        payment: under this key.
+    """
+    order = visit.orders[visit.keys(offer.resource).index(key)]
+    return grant(visit, offer, order, payment)
+
+
+def grant(visit: Visit, offer: Offer, order: Order, payment: Payment) -> Grant:
+    """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
+    elsewhere = order.page and visit.page != order.page
+    return Grant(payment, order, order.page if elsewhere and leads_to(offer, order, visit.page) else "")
 
 
 class _Steps(msgspec.Struct, frozen=True):
@@ -206,8 +222,7 @@ class _Steps(msgspec.Struct, frozen=True):
         public, h_contract = None, h_contract_of(status)
         # Without an answer the order is replaced, as if nobody had asked; only silence is no answer.
         with suppress(BackendRejected, BackendNonsense):
-            credential = "h_contract", h_contract
-            ask = get_public_order(order.order_id, order.session_id, credential)
+            ask = get_public_order(order.order_id, order.session_id, ("h_contract", h_contract))
             public = (yield from ask) if h_contract else None
         if public and public.paid:
             return (yield from self.check(order))
@@ -225,14 +240,14 @@ class _Steps(msgspec.Struct, frozen=True):
             yield from Forget(order.order_id)
             if self.visit.buy_again:
                 return Unusable(verdict, anew=True)
-            pending = status.refund_pending
-            return Refunded(order, self._status_url(status.order_status_url) if pending else "")  # 7, 8
+            url = checked_status_url(self.storefront, status.order_status_url) if status.refund_pending else ""
+            return Refunded(order, url)  # 7, 8
         payment = Payment(order.order_id, self.offer.resource.name, str(status.amount))
         terms = status.contract_terms
         settled = max(terms.refund_deadline.seconds, terms.wire_transfer_deadline.seconds) < self.visit.now
         seconds = SETTLED_SECONDS if settled else self.storefront.recheck_after
         yield from Remember(key, payment, seconds, terms.merchant_pub)
-        return self.grant(order, payment)  # 9
+        return grant(self.visit, self.offer, order, payment)  # 9
 
     def proved(self, order: Order, earlier: str) -> Step:
         """Judge the earlier order that a wallet proved under this session; the backend's word alone does not grant."""
@@ -258,17 +273,8 @@ class _Steps(msgspec.Struct, frozen=True):
         if order.price and status.amount is not None and status.amount != asked:
             raise BackendNonsense("the order's amount is not what was asked for")
         check_pay_uri(self.storefront, order, status.taler_pay_uri)
-        return PaymentRequired(
-            status.amount or asked,
-            replace(order, pay_deadline=deadline),
-            self._status_url(status.order_status_url),
-            status.taler_pay_uri,
-        )
-
-    def grant(self, order: Order, payment: Payment) -> Grant:
-        """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
-        elsewhere = order.page and self.visit.page != order.page
-        return Grant(payment, order, order.page if elsewhere and self._is_fulfillment(order, self.visit.page) else "")
+        url, order = checked_status_url(self.storefront, status.order_status_url), replace(order, pay_deadline=deadline)
+        return PaymentRequired(status.amount or asked, order, url, status.taler_pay_uri)
 
     def first_attempt(self) -> Order:
         """Return the order that a browser without one begins with."""
@@ -286,13 +292,7 @@ class _Steps(msgspec.Struct, frozen=True):
         resource, page = self.offer.resource, self.visit.page
         order_id = self.storefront.keys.order_id(session_id, resource.name, attempt)
         order = Order(session_id, order_id, resource.tag, attempt, again, "", page, 0, self.visit.now)
-        return replace(order, page="") if self._is_fulfillment(order, page) else order
-
-    def _is_fulfillment(self, order: Order, page: str) -> bool:
-        return unquote(self.storefront.public_url + page) == unquote(fulfillment_url(self.offer, order))
+        return replace(order, page="") if leads_to(self.offer, order, page) else order
 
     def _links(self, order: Order, token: str) -> tuple[str, str] | None:
         return order_links(self.storefront.merchant_base_url, order.order_id, order.session_id, token)
-
-    def _status_url(self, url: str | None) -> str:
-        return checked_status_url(self.storefront, url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 
@@ -95,3 +96,8 @@ def fulfillment_url(offer: Offer, order: Order) -> str:
     if not order.again:
         return offer.fulfillment_url
     return f"{offer.fulfillment_url}{'&' if '?' in offer.fulfillment_url else '?'}again={order.again}"
+
+
+def leads_to(offer: Offer, order: Order, page: str) -> bool:
+    """Tell whether a path and query of the site are where an order leads to."""
+    return unquote(offer.public_url + page) == unquote(fulfillment_url(offer, order))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -14,11 +14,11 @@ import msgspec
 from taler_paywall.currencies import Currencies
 from taler_paywall.decision import Decision, Denial, Grant, PaymentRequired, Refused, Unavailable
 from taler_paywall.discreet import Discreet
-from taler_paywall.flow import Flow, payment_flow
+from taler_paywall.flow import Flow, payment_flow, remembered
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
 from taler_paywall.offers import Offers
-from taler_paywall.operations import Payment
+from taler_paywall.operations import Payment, PaymentKey
 from taler_paywall.pages import PLAY_MONEY, Pages
 from taler_paywall.reserved import Errand, Reserved
 from taler_paywall.session import Cookies, Keys
@@ -76,10 +76,18 @@ class Paywall:
         secret_keys: oldest first.
         public_url: of the site.
         long_polls: whether a poll may wait for its answer.
+        at_hand: looks into a session-payment-cache that does not have to be waited for, None if there is none; what is
+            found there is delivered without the flow.
     """
 
     def __init__(
-        self, settings: Settings, secret_keys: tuple[bytes, ...], public_url: str, *, long_polls: bool = True
+        self,
+        settings: Settings,
+        secret_keys: tuple[bytes, ...],
+        public_url: str,
+        *,
+        long_polls: bool = True,
+        at_hand: Callable[[tuple[PaymentKey, ...]], tuple[PaymentKey, Payment] | None] | None = None,
     ) -> None:
         self._settings = settings
         self._offers = Offers(settings.rules, public_url, settings.price_policy)
@@ -98,6 +106,7 @@ class Paywall:
             cors_origins=settings.cors_origins,
             partial_refund=settings.partial_refund,
         )
+        self._at_hand = at_hand
         self._currencies = Currencies()
         self._extra = (PLAY_MONEY,) if settings.sandbox_port is not None else ()
         max_polls = settings.max_polls if long_polls else None
@@ -170,14 +179,16 @@ class Paywall:
         """Tell whether the body belongs to the paywall."""
         return request.method == "POST" and request.app_path.startswith(self._prefix) and not request.websocket
 
-    def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case:
+    def _case(self, request: Request, offer: Offer, *, reorder: bool = False) -> Case | Granted | Response:
         now = int(time.time())
         orders = self._cookies.orders(request.headers, offer.resource.tag, now)
         known = None if orders else self._cookies.session(request.headers, now)
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = None if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
-        return Case(visit, offer, secret, self._decide(visit, offer))
+        case = Case(visit, offer, secret, self._decide(visit, offer))
+        held = self._at_hand(visit.keys(offer.resource)) if self._at_hand else None
+        return self.finish(case, remembered(visit, offer, *held)) if held else case
 
     def _decide(self, visit: Visit, offer: Offer) -> Flow:
         """Run the payment flow; where a price is going to be shown, learn how it is written."""

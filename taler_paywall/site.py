@@ -108,4 +108,4 @@ class Site:
 
     def _open(self, public_url: str) -> Paywall:
         keys = self.settings.secret_keys or (play_key(),)
-        return Paywall(self.settings, keys, public_url, long_polls=self._long_polls)
+        return Paywall(self.settings, keys, public_url, long_polls=self._long_polls, at_hand=self.cache.get)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from taler_paywall.http import Request, belongs
-from taler_paywall.operations import SessionId
-from taler_paywall.resource import Rule
+from taler_paywall.operations import PaymentKey, SessionId
+from taler_paywall.resource import Resource, Rule
 from taler_paywall.rules import spelled_like
 from taler_paywall.session import MAX_PAGE, Order
 
@@ -31,6 +31,10 @@ class Visit(msgspec.Struct, frozen=True):
     now: int
     buy_again: bool = False
     rule: Rule | None = None
+
+    def keys(self, resource: Resource) -> tuple[PaymentKey, ...]:
+        """Return where the session-payment-cache would hold a payment for the resource, in the order of `orders`."""
+        return tuple([order.key(resource.name) for order in self.orders])
 
     @property
     def page(self) -> str:

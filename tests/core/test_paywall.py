@@ -9,9 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from taler_paywall import Request, Rule
 from taler_paywall.asgi import PaywallMiddleware
+from taler_paywall.cache import MemoryCache
 from taler_paywall.config import resolve
 from taler_paywall.decision import Grant, PaymentRequired, Unavailable
 from taler_paywall.http import Response
@@ -382,6 +384,25 @@ def test_what_was_read_is_marked_once() -> None:
     assert cookies_of(site.finish(again, granted(again, again.visit.orders[0]))) == []
     picture = opened(site, cookie_for(site), sec_fetch_mode="no-cors", sec_fetch_dest="image")
     assert cookies_of(site.finish(picture, granted(picture, picture.visit.orders[0]))) == []
+
+
+def test_a_payment_at_hand_needs_no_flow() -> None:
+    """What this process holds of the browser's own orders is delivered at once; another session's order is not."""
+    cookie, cache = cookie_for(paywall()), MemoryCache()
+    site = Paywall(settings(), KEYS, SITE, at_hand=cache.get)
+    case = opened(site, cookie)
+    [key] = case.visit.keys(case.offer.resource)
+    cache.put(replace(key, session_id=SessionId("ANOTHER")), Payment(key.order_id, key.resource, "KUDOS:0.5"), 60)
+    assert isinstance(site.begin(ask(cookie=cookie)), Case)
+
+    cache.put(key, Payment(key.order_id, key.resource, "KUDOS:0.5"), 60)
+    answer = site.begin(ask(cookie=cookie, sec_fetch_mode="navigate", sec_fetch_dest="document"))
+    assert isinstance(answer, Granted)
+    assert answer.payment == Payment(key.order_id, key.resource, "KUDOS:0.5")
+    assert len(cookies_of(answer)) == 1
+    bought = site.begin(ask("POST", REORDER, **FORM, cookie=cookie), b"page=/articles/one")
+    assert isinstance(bought, Response)
+    assert (bought.status, header(bought, "location")) == (303, f"{SITE}/articles/one")
 
 
 def test_the_page_is_used_up_where_the_reader_is_brought_to_it() -> None:
