@@ -15,28 +15,17 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
 from benchmarks.report import publish
 from benchmarks.shop import running_sandbox
-from benchmarks.table import Row, printed
-
-#: The groups: their letter, the module whose ``measure`` yields the rows, and what they tell.
-GROUPS: Final = {
-    "a": ("inprocess", "microseconds that a request takes longer in process"),
-    "b": ("peers", "the same beside other middlewares"),
-    "c": ("throughput", "requests a second through real servers"),
-    "d": ("visits", "calls of the merchant backend for each kind of visit"),
-    "e": ("growth", "what grows: cache, rules, visitors, waiting pages"),
-    "f": ("streams", "long answers, import time and memory of a worker"),
-    "g": ("sandbox", "what the sandbox bears"),
-}
+from benchmarks.table import GROUPS, Row, cells, printed
 
 
 def main() -> None:
     """Measure the groups that were asked for, print the table, and write it as JSON."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("rows", nargs="?", default=",".join(GROUPS), help=f"some of {','.join(GROUPS)}")
+    names = "; ".join(f"{group}: {title}" for group, (_, title) in GROUPS.items())
+    parser.add_argument("rows", nargs="?", default=",".join(GROUPS), help=f"some groups, as in a,c ({names})")
     parser.add_argument("--json", type=Path, default=Path("artifacts/bench.json"))
     options = parser.parse_args()
     wanted = options.rows.split(",")
@@ -71,11 +60,11 @@ def about(minutes: float) -> dict[str, object]:
 def measured(groups: list[str]) -> Iterator[Row]:
     """Measure some groups, and tell on the way how far it is."""
     for group in groups:
-        module, about = GROUPS[group]
-        print(f"{group}: {about}", flush=True)
+        module, title = GROUPS[group]
+        print(f"{group}: {title}", flush=True)
         with running_sandbox() as sandbox:
             for row in importlib.import_module(f"benchmarks.{module}").measure(sandbox):
-                print("  " + "  ".join(cell for cell in row.cells() if cell), flush=True)
+                print("  " + "  ".join(filter(None, cells(row.members()))), flush=True)
                 yield row
 
 

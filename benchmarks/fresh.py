@@ -12,13 +12,13 @@ import io
 import time
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
-from benchmarks.shop import Answer, Cookies, nothing, scope_of
+from benchmarks.shop import Answer, Cookies, ask, nothing, scope_of
 from benchmarks.table import Limit, Row, interleaved
 from taler_paywall.asgi import ASGIApp, Scope
 
@@ -149,20 +149,14 @@ def asgi(
             await app(each, nothing, _discard)
         return time.thread_time() - began
 
-    async def ask(request: Scope) -> Answer:
-        starts: list[MutableMapping[str, Any]] = []
-
-        async def send(event: MutableMapping[str, Any]) -> None:
-            if event["type"] == "http.response.start":
-                starts.append(event)
-
-        await app(request, nothing, send)
-        return Answer(starts[0]["status"], list(starts[0]["headers"]))
-
-    def waited(work: Callable[[Any], Any], what: Any) -> Any:
-        return loop.run_until_complete(work(what))
-
-    return Way(messages, status, mark, scope, partial(waited, serve), partial(waited, ask))
+    return Way(
+        messages,
+        status,
+        mark,
+        scope,
+        lambda scopes: loop.run_until_complete(serve(scopes)),
+        lambda request: loop.run_until_complete(ask(app, request)),
+    )
 
 
 def wsgi(app: WSGIApplication, messages: Sequence[bytes], status: int = 200, mark: bytes = b"") -> Way[WSGIEnvironment]:

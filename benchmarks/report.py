@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import re
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,19 +13,13 @@ from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
 
-from benchmarks.table import Row, number
+from benchmarks.table import GROUPS, HEADINGS, cells, number
 
 BENCHMARKS: Final = Path(__file__).parent
 DOCUMENT: Final = BENCHMARKS.parent / "docs" / "performance.md"
 #: The plots, and the figures that document and plots were made of.
 FOLDER: Final = DOCUMENT.with_suffix("")
 FIGURES: Final = FOLDER / "bench.json"
-GROUPS: Final = "abcdefg"
-
-#: What has a column of its own, or is told in the name of its row.
-_COLUMNS: Final = {*Row("", "", "", 0.0).members(), "count", "calls", "path"}
-_TIMES: Final = "\N{MULTIPLICATION SIGN}"
-_MINUS: Final = "\N{MINUS SIGN}"
 
 Line = Mapping[str, Any]
 
@@ -144,7 +137,8 @@ def publish(source: Path) -> None:
     Raises:
         ReportError: the figures are not those of a whole run.
     """
-    figures = json.loads(source.read_text())
+    text = source.read_text()
+    figures = json.loads(text)
     document = rendered(figures)
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.svg"):
@@ -153,7 +147,7 @@ def publish(source: Path) -> None:
     plots = importlib.import_module("benchmarks.plots")
     for name, plot in PLOTS.items():
         plots.draw(plot, figures["rows"], FOLDER / f"{name}.svg")
-    shutil.copyfile(source, FIGURES)
+    FIGURES.write_text(text)
     DOCUMENT.write_text(document)
 
 
@@ -181,8 +175,9 @@ def rendered(figures: Mapping[str, Any]) -> str:
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
     )
     environment.filters |= {"figure": number, "cells": cells}
+    environment.globals |= {"groups": GROUPS, "headings": HEADINGS, "plots": PLOTS, "row": row}
     template = environment.from_string((BENCHMARKS / "performance.md.jinja").read_text())
-    return template.render(about=figures["about"], rows=rows, row=row, plots=PLOTS)
+    return template.render(figures)
 
 
 def described(plot: Plot, rows: Sequence[Line]) -> str:
@@ -192,25 +187,6 @@ def described(plot: Plot, rows: Sequence[Line]) -> str:
         for series in plot.series
     )
     return f"{plot.up}, by {plot.across}. " + "; ".join(lines)
-
-
-def cells(row: Line) -> str:
-    """Return the cells of one line of the table, in Markdown."""
-    unit = f" {row['unit']}" if row["unit"] else ""
-    added, ratio = row["added"], row["ratio"]
-    times = "equal" if row["equal"] else f"{_TIMES} {ratio[1]:.3g}" if ratio else ""
-    spread = f" ({ratio[0]:.3g} to {ratio[2]:.3g})" if ratio else ""
-    verdict = {None: "cannot be told: too noisy", True: "kept", False: "**not kept**"}[row["met"]]
-    content = (
-        row["name"],
-        f"{number(row['value'])}{unit}",
-        "" if row["base"] is None else f"{number(row['base'])}{unit} ({row['reference']})",
-        "" if added is None else f"{'+' if added >= 0 else _MINUS}{number(abs(added))}",
-        times + spread,
-        f"{row['limit']} {verdict}" if row["limit"] else "",
-        ", ".join(f"{name} {number(row[name])}" for name in row if name not in _COLUMNS),
-    )
-    return " | ".join(text.replace("|", "\\|") for text in content)
 
 
 if __name__ == "__main__":

@@ -131,15 +131,20 @@ def scope_of(path: str, cookies: Cookies | None = None) -> Scope:
     }
 
 
-async def visit(app: ASGIApp, path: str, cookies: Cookies) -> Answer:
-    """Request a path as a browser that keeps its cookies."""
+async def ask(app: ASGIApp, scope: Scope) -> Answer:
+    """Request once."""
     messages: list[MutableMapping[str, Any]] = []
 
     async def send(message: MutableMapping[str, Any]) -> None:
         messages.append(message)
 
-    await app(scope_of(path, cookies), nothing, send)
-    answer = Answer(messages[0]["status"], list(messages[0]["headers"]))
+    await app(scope, nothing, send)
+    return Answer(messages[0]["status"], list(messages[0]["headers"]))
+
+
+async def visit(app: ASGIApp, path: str, cookies: Cookies) -> Answer:
+    """Request a path as a browser that keeps its cookies."""
+    answer = await ask(app, scope_of(path, cookies))
     for name, value in answer.headers:
         if name == b"set-cookie":
             key, _, rest = value.partition(b"=")

@@ -7,6 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+#: The groups of rows: the module whose ``measure`` yields them, and what they tell.
+GROUPS: Final = {
+    "a": ("inprocess", "In process: microseconds that a request takes"),
+    "b": ("peers", "The same beside other middlewares"),
+    "c": ("throughput", "Through real servers"),
+    "d": ("visits", "Calls of the merchant backend for each kind of visit"),
+    "e": ("growth", "What grows"),
+    "f": ("streams", "Long answers, import time and memory of a worker"),
+    "g": ("sandbox", "What the sandbox bears"),
+}
+HEADINGS: Final = ("what", "measured", "reference", "added", "ratio (quartiles)", "budget", "besides")
 #: Fewer rounds tell nothing about their spread.
 ROUNDS: Final = 7
 
@@ -38,7 +49,7 @@ class Row:
     """One line of the table.
 
     Args:
-        group: letter of the group (issue 7, or `benchmarks.__main__`).
+        group: one of `GROUPS`.
         name: what was measured.
         unit: of `value` and `base`.
         value: median of the rounds, or the one figure where there are no rounds, as for counts.
@@ -109,25 +120,6 @@ class Row:
             **self.more,
         }
 
-    def cells(self) -> list[str]:
-        """Return the row for the table, in the order of `HEADINGS`."""
-        added, unit = self.added, f" {self.unit}" if self.unit else ""
-        ratio = "equal" if self.equal else f"× {self.ratio[1]:.3g}" if self.ratio else ""
-        spread = f"{self.ratio[0]:.3g} to {self.ratio[2]:.3g}" if self.ratio else ""
-        verdict = {None: "cannot be told: too noisy", True: "kept", False: "NOT KEPT"}[self.met]
-        return [
-            f"{self.group}: {self.name}",
-            self.reference and f"{number(self.base or 0.0)}{unit}",
-            f"{number(self.value)}{unit}",
-            "" if added is None else f"{'+' if added >= 0 else '−'}{number(abs(added))}",
-            ratio,
-            spread,
-            f"{self.limit} {verdict}" if self.limit else "",
-        ]
-
-
-HEADINGS: Final = ("", "reference", "measured", "added", "ratio", "its quartiles", "budget")
-
 
 @dataclass(frozen=True)
 class Rounds:
@@ -191,16 +183,40 @@ def ratios(values: Sequence[float], base: Sequence[float]) -> Quartiles:
 
 def number(value: float) -> str:
     """Write a figure with as many digits as tell something."""
-    digits = 0 if value >= 1000 or value == int(value) else 1 if value >= 100 else 2 if value >= 1 else 3
+    size = abs(value)
+    digits = 0 if size >= 1000 or value == int(value) else 1 if size >= 100 else 2 if size >= 1 else 3
     return f"{value:,.{digits}f}"
+
+
+#: Members of a row that are no further figures: they have a column, or belong to the name.
+_TOLD: Final = {*Row("", "", "", 0.0).members(), "count", "calls", "path"}
+
+
+def cells(line: Mapping[str, Any]) -> list[str]:
+    """Return a row for the table, in the order of `HEADINGS`.
+
+    Args:
+        line: the row's members.
+    """
+    unit = f" {line['unit']}" if line["unit"] else ""
+    added, ratio = line["added"], line["ratio"]
+    times = "equal" if line["equal"] else f"× {ratio[1]:.3g}" if ratio else ""
+    spread = f" ({ratio[0]:.3g} to {ratio[2]:.3g})" if ratio else ""
+    verdict = {None: "cannot be told: too noisy", True: "kept", False: "**not kept**"}[line["met"]]
+    return [
+        line["name"],
+        f"{number(line['value'])}{unit}",
+        "" if line["base"] is None else f"{number(line['base'])}{unit} ({line['reference']})",
+        "" if added is None else f"{'+' if added >= 0 else '−'}{number(abs(added))}",
+        times + spread,
+        f"{line['limit']} {verdict}" if line["limit"] else "",
+        ", ".join(f"{name} {number(line[name])}" for name in line if name not in _TOLD),
+    ]
 
 
 def printed(rows: Sequence[Row]) -> str:
     """Return the table as text."""
-    lines = [list(HEADINGS), *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    aligned = [
-        [cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(pairs)]
-        for pairs in (zip(line, widths, strict=True) for line in lines)
-    ]
-    return "\n".join("  ".join(line).rstrip() for line in aligned)
+    named = ({**row.members(), "name": f"{row.group}: {row.name}"} for row in rows)
+    lines = [HEADINGS, *map(cells, named)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from benchmarks.report import DOCUMENT, FIGURES, FOLDER, PLOTS, ReportError, described, rendered
+from benchmarks.table import Limit, Row
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 #: Design, section 11: the group, what is in the names of the rows, and the budget.
@@ -67,6 +68,22 @@ def test_every_budget_has_a_row(group: str, name: str, limit: str, figures: dict
     for row in rows:
         verdict = {None: "too noisy", True: "kept", False: "not kept"}[row["met"]]
         assert re.search(rf"\| {re.escape(row['name'])} \|.*{verdict}", DOCUMENT.read_text())
+
+
+def test_every_verdict_is_what_the_figures_give(figures: dict[str, Any]) -> None:
+    """What is added, what counts as equal and what is kept follow from medians, quartiles and budgets."""
+    for line in figures["rows"]:
+        given = {name: line[name] for name in ("group", "name", "unit", "value", "reference", "base", "ratio", "noise")}
+        more = {name: line[name] for name in line if name not in Row("", "", "", 0.0).members()}
+        row = Row(**given, limit=line["limit"] and limit_of(line["limit"]), more=more)
+        assert row.members() == line
+
+
+def limit_of(text: str) -> Limit:
+    """Read a budget as it stands in the table."""
+    sign, *of, bound = text.split()
+    kind: Literal["value", "added", "ratio"] = "ratio" if of == [TIMES] else "added" if bound[0] == "+" else "value"
+    return Limit(kind, float(bound), at_least=sign == "≥")
 
 
 def test_a_part_of_a_run_is_no_document(figures: dict[str, Any]) -> None:
