@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from taler_paywall.cache import MemoryCache
 from taler_paywall.config import resolve
 from taler_paywall.errors import ConfigError
-from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.paywall import Paywall
 from taler_paywall.process_lock import ProcessLock
 from taler_paywall.routes import complaints
@@ -43,17 +42,22 @@ class Site:
         self.enabled = settings.enabled
         self.cache = MemoryCache()
         self.token: Token = settings.token or ""
+        self._keys = settings.secret_keys
+        if settings.sandbox_port is not None:
+            # It brings subprocess and http.client along, which no site with a backend of its own needs.
+            from taler_paywall.local_sandbox import LocalSandbox, play_key  # noqa: PLC0415
+
+            currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
+            self.token = LocalSandbox(settings.sandbox_port, next(currencies, "KUDOS")).token
+            if settings.enabled:
+                self._keys = settings.secret_keys or (play_key(),)
+                _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
         self._at = lru_cache(maxsize=_ADDRESSES)(self._open)
         self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
         #: None until `check`; and for a site on play money that was not told its address: see `on_loopback`.
         self.paywall: Paywall | None = None
         self._checking = ProcessLock()
         self._checked = not settings.enabled
-        if settings.sandbox_port is not None:
-            currencies = (rule.fixed_price.currency for rule in settings.rules if rule.fixed_price)
-            self.token = LocalSandbox(settings.sandbox_port, next(currencies, "KUDOS")).token
-            if settings.enabled:
-                _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
         if not settings.enabled:
             _log.warning("the paywall is switched off: everything is free (enabled=False)")
 
@@ -107,5 +111,4 @@ class Site:
         return self._at(f"http://{name or '127.0.0.1'}{shown}{root_path}")
 
     def _open(self, public_url: str) -> Paywall:
-        keys = self.settings.secret_keys or (play_key(),)
-        return Paywall(self.settings, keys, public_url, long_polls=self._long_polls, at_hand=self.cache.get)
+        return Paywall(self.settings, self._keys, public_url, long_polls=self._long_polls, at_hand=self.cache.get)

@@ -58,6 +58,15 @@ def test_nothing_is_opened_or_started(protocol: str, backend: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_few_sites_need_comes_late(protocol: str, tmp_path: Path) -> None:
+    """What play money, QR codes and the commands need is loaded by those who use it: workers start sooner."""
+    late = "{'taler_paywall.local_sandbox', 'segno', 'httpx', 'starlette', 'click', 'uvicorn'}"
+    said = f"import sys; late = {late} & sys.modules.keys(); sys.exit(str(late) if late else 0)"
+    done = run(MADE["real"].replace("PROTOCOL", protocol) + said, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("code", "event"),
     [
