@@ -29,7 +29,7 @@ TIMES: Final = 10_000
 SECONDS: Final = 3600.0
 #: Megabytes of the largest cache, and how many times as long as in the smallest a look-up takes (design, section 11).
 MEMORY_LIMIT: Final = Limit("value", 400.0)
-TIME_LIMIT: Final = Limit("ratio", 3.0)
+TIME_LIMIT: Final = Limit("ratio", 4.0)
 
 T = TypeVar("T")
 #: By size: looks up a key, and returns None if it is not there.

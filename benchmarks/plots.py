@@ -9,7 +9,7 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report import Line, Plot, described
+from benchmarks.curves import Line, Plot, described
 
 #: Colours that the colour-blind tell apart, each with a mark of its own; the paper is white on dark pages too.
 _STYLES: Final = (("#0072b2", "o"), ("#d55e00", "s"), ("#009e73", "^"), ("#666666", "D"))

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from benchmarks.report import DOCUMENT, FIGURES, FOLDER, PLOTS, ReportError, described, rendered
+from benchmarks.curves import PLOTS, ReportError, described
+from benchmarks.report import DOCUMENT, FIGURES, FOLDER, rendered
 from benchmarks.table import Limit, Row
 
 TIMES = "\N{MULTIPLICATION SIGN}"
