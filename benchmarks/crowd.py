@@ -1,4 +1,4 @@
-"""Many clients at once, each on a connection of its own: what benchmarks and tests under load have in common."""
+"""Many shops and wallets at once, each with a connection: what benchmarks and tests under load have in common."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 
+from benchmarks.table import BenchmarkError
 from taler_paywall import contract, crockford
 
 Worker = TypeVar("Worker")
@@ -26,10 +27,6 @@ KINDS: Final = ("private", "public", "session")
 _SECONDS: Final = 120
 #: One for all: making it takes longer than a request, and it is never used.
 _TLS: Final = ssl.create_default_context()
-
-
-class UnexpectedAnswerError(Exception):
-    """The sandbox has answered what no client of a healthy one gets; the message says what."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Client:
         """Make an order and claim it.
 
         Raises:
-            UnexpectedAnswerError: that failed.
+            BenchmarkError: that failed.
         """
         made = await self.order()
         members(await self.claim(made))
@@ -110,20 +107,20 @@ class Client:
         """Make an order, claim it, pay it, and check that it is paid.
 
         Raises:
-            UnexpectedAnswerError: one of these failed.
+            BenchmarkError: one of these failed.
         """
         made, coins = await self.offer(), [coin()]
         members(await self.pay(made, coins))
         found = await self.status(made.order_id, session_id=made.session_id)
         if found["order_status"] != "paid":
-            raise UnexpectedAnswerError(f"{made.order_id} is {found['order_status']} after the payment")
+            raise BenchmarkError(f"{made.order_id} is {found['order_status']} after the payment")
         return Sale(made.order_id, coins)
 
     async def pay_timed(self, offer: Offer) -> Payment:
         """Pay an order, and note when.
 
         Raises:
-            UnexpectedAnswerError: that failed.
+            BenchmarkError: that failed.
         """
         coins, sent = [coin()], time.monotonic()
         members(await self.pay(offer, coins))
@@ -136,7 +133,7 @@ class Client:
             kind: one of KINDS.
 
         Raises:
-            UnexpectedAnswerError: it was not, or the answer is another one than for a paid order.
+            BenchmarkError: it was not, or the answer is another one than for a paid order.
         """
         query = {"timeout_ms": str(_SECONDS * 1000)}
         if kind == "private":
@@ -150,7 +147,7 @@ class Client:
             told = members(await self.http.get(f"sessions/{offer.session_id}", params=query))["order_id"]
         answered = time.monotonic()
         if told not in (offer.order_id, offer.fulfillment_url):
-            raise UnexpectedAnswerError(f"the poll for {offer.order_id} was answered {told}")
+            raise BenchmarkError(f"the poll for {offer.order_id} was answered {told}")
         return answered
 
 
@@ -158,10 +155,10 @@ def members(answer: httpx.Response) -> dict[str, Any]:
     """Return what is in an answer that must be a success.
 
     Raises:
-        UnexpectedAnswerError: it is none.
+        BenchmarkError: it is none.
     """
     if answer.status_code != httpx.codes.OK:
-        raise UnexpectedAnswerError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}")
+        raise BenchmarkError(f"{answer.request.method} {answer.url}: {answer.status_code} {answer.text}")
     found: dict[str, Any] = answer.json()
     return found
 

@@ -19,7 +19,7 @@ from urllib.parse import unquote, unquote_to_bytes
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
 from benchmarks.shop import Answer, Cookies, ask, nothing, scope_of
-from benchmarks.table import Limit, Row, interleaved
+from benchmarks.table import BenchmarkError, Limit, Row, interleaved
 from taler_paywall.asgi import ASGIApp, Scope
 
 ROUNDS: Final = 11
@@ -29,10 +29,6 @@ ROUND_SECONDS: Final = 0.02
 BATCH: Final = 32
 
 R = TypeVar("R", bound=MutableMapping[str, Any])
-
-
-class BenchmarkError(Exception):
-    """What was to be measured did not happen; the message says what did."""
 
 
 def message(target: str, cookies: Cookies | None = None, **headers: bytes) -> bytes:

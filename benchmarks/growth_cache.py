@@ -17,8 +17,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from benchmarks.fresh import BenchmarkError
-from benchmarks.table import ROUNDS, Limit, Row, interleaved
+from benchmarks.table import ROUNDS, BenchmarkError, Limit, Row, interleaved
 from taler_paywall.cache import MemoryCache
 from taler_paywall.operations import Payment, PaymentKey, SessionId
 

@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import json
 import statistics
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.origin_growth import FIGURES
-from benchmarks.server import Server, behind, running
-from benchmarks.shop import Sandbox
+from benchmarks.growth_site import FIGURES
+from benchmarks.server import UVICORN, Server, behind, running
 from benchmarks.table import Limit, Row, interleaved
-from benchmarks.wire import Heard, fetch, many_files
+from benchmarks.wire import Heard, ask, figure, many_files
 
 COUNTS: Final = (1, 10, 100, 1000)
 #: A round has at least so many visitors, one crowd after the other.
 VISITORS: Final = 100
-_UVICORN: Final = ["uvicorn", "--host", "127.0.0.1", "--port", "PORT", "--log-level", "warning", "--backlog", "4096"]
-#: The address of the merchant backend has to be told to the last of them.
-BARE: Final = [*_UVICORN, "benchmarks.origin_growth:bare"]
-BACKEND: Final = [*_UVICORN, "--timeout-keep-alive", "75", "--factory", "benchmarks.origin_growth:backend"]
-PAYWALLED: Final = [*_UVICORN, "--factory", "benchmarks.origin_growth:paywalled"]
+_BACKLOG: Final = ("--backlog", "4096")
+BARE: Final = (*UVICORN, *_BACKLOG, "benchmarks.growth_site:bare")
+PAYWALLED: Final = (*UVICORN, *_BACKLOG, "--factory", "benchmarks.growth_site:paywalled")
+BACKEND: Final = (*UVICORN, *_BACKLOG, "--timeout-keep-alive", "75", "--factory", "benchmarks.growth_site:backend")
 
 _numbers = itertools.count()
 
@@ -39,45 +35,50 @@ class Site:
     paywalled: Server
     backend: Server
 
-    def figure(self, name: str) -> int:
+    async def figure(self, name: str) -> int:
         """Return how often the backend was ``asked``, or how many long polls are ``waiting`` there."""
-        with urllib.request.urlopen(f"{self.backend.url}{FIGURES}") as answer:
-            return int(json.load(answer)[name])
+        return await figure(self.backend, FIGURES, name)
 
 
 @contextlib.contextmanager
-def running_site() -> Iterator[Site]:
-    """Run the three servers."""
+def running_backend() -> Iterator[tuple[Server, dict[str, str]]]:
+    """Run a merchant backend; yield the environment of its sites as well."""
     many_files()
-    with contextlib.ExitStack() as stack:
-        backend = stack.enter_context(running(BACKEND))
-        settings = behind(Sandbox(f"{backend.url}/"))
-        bare, paywalled = stack.enter_context(running(BARE)), stack.enter_context(running(PAYWALLED, **settings))
+    with running(BACKEND) as backend:
+        yield backend, behind(f"{backend.url}/")
+
+
+@contextlib.contextmanager
+def running_site(backend: Server, settings: dict[str, str]) -> Iterator[Site]:
+    """Run both sites."""
+    with running(BARE) as bare, running(PAYWALLED, **settings) as paywalled:
         yield Site(bare, paywalled, backend)
 
 
 @dataclass
-class Crowd:
-    """Visitors of one server who come so many at once.
+class Visitors:
+    """Visitors of one server, so many at once.
 
     Args:
-        statuses: that each may get.
+        status: of the answers whose time is measured.
+        others: statuses that some of them may get instead.
         slowest: of every round, what 99 of 100 were answered within, in milliseconds.
         heard: how many were answered with which status.
     """
 
     server: Server
     count: int
-    statuses: frozenset[int]
+    status: int
+    others: frozenset[int] = frozenset()
     slowest: list[float] = field(default_factory=list)
     heard: Counter[int] = field(default_factory=Counter)
 
     def come(self) -> float:
-        """Return the median of the milliseconds that a visitor waits."""
+        """Return the median of the milliseconds that one waits."""
         answers = asyncio.run(self._all())
         self.heard.update(answer.status for answer in answers)
-        times = sorted(answer.milliseconds for answer in answers)
-        self.slowest.append(times[int(len(times) * 0.99)])
+        times = [answer.milliseconds for answer in answers if answer.status == self.status]
+        self.slowest.append(statistics.quantiles(times, n=100, method="inclusive")[-1])
         return statistics.median(times)
 
     async def _all(self) -> list[Heard]:
@@ -85,28 +86,28 @@ class Crowd:
         for _ in range(max(1, VISITORS // self.count)):
             # Every visitor wants something else, so that the site has nothing ready.
             targets = [f"/articles/the-night-train-{next(_numbers)}" for _ in range(self.count)]
-            answers += await asyncio.gather(*(fetch(self.server, target, self.statuses) for target in targets))
+            answers += await asyncio.gather(*(ask(self.server, one, {self.status, *self.others}) for one in targets))
         return answers
 
 
 def measure() -> Iterator[Row]:
     """Measure crowds of every size beside the same crowds at the bare application, and count the backend's calls."""
-    with running_site() as site:
-        for server, status in ((site.bare, 200), (site.paywalled, 302)):
-            Crowd(server, 10, frozenset({status})).come()
+    with running_backend() as (backend, settings), running_site(backend, settings) as site:
+        for first in (Visitors(site.bare, 10, 200), Visitors(site.paywalled, 10, 302)):
+            first.come()
         for count in COUNTS:
             yield from _crowd(site, count)
 
 
 def _crowd(site: Site, count: int) -> Iterator[Row]:
     name = f"{count:,} unpaid {'visitors' if count > 1 else 'visitor'} at once"
-    bare = Crowd(site.bare, count, frozenset({200}))
+    bare = Visitors(site.bare, count, 200)
     # With 503 a visitor is asked to come again: that may happen, and is counted.
-    unpaid = Crowd(site.paywalled, count, frozenset({302, 503}))
-    asked, used = site.figure("asked"), site.paywalled.seconds
+    unpaid = Visitors(site.paywalled, count, 302, frozenset({503}))
+    asked, used = asyncio.run(site.figure("asked")), site.paywalled.seconds
     rounds = interleaved("e", "ms", {"bare application": bare.come, f"{name}, median": unpaid.come})
     visitors = unpaid.heard.total()
-    asked, used = site.figure("asked") - asked, site.paywalled.seconds - used
+    asked, used = asyncio.run(site.figure("asked")) - asked, site.paywalled.seconds - used
     yield rounds.row(
         f"{name}, median",
         count=count,

@@ -6,26 +6,19 @@ import asyncio
 import contextlib
 import itertools
 import multiprocessing
-import os
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing.synchronize import Barrier
-from pathlib import Path
 from typing import Final
 
-import httpx
-
 from benchmarks.crowd import KINDS, Client, Offer, Payment, crowd, share
+from benchmarks.server import SECONDS, Server, free_port, running
+from benchmarks.shop import TOKEN
 from benchmarks.table import Limit, Row
+from benchmarks.wire import figure
 
-TOKEN: Final = "secret-token:bench"
 ORDERS: Final = 1000
 CLIENTS: Final = 50
 POLLS: Final = 500
@@ -39,102 +32,70 @@ _PAYERS: Final = 10
 _PROCESSES: Final = 2
 
 
-@dataclass(frozen=True)
-class Sandbox:
-    """A sandbox in a process of its own, whose state is in a file."""
-
-    url: str
-    control: str
-    pid: int
-
-    @property
-    def waiting(self) -> int:
-        """How many long polls wait now."""
-        return int(httpx.get(self.control, trust_env=False).json()["waiting"])
-
-    @property
-    def seconds(self) -> float:
-        """The processor time that it has used."""
-        # User and system time, counted after the name, which is in brackets.
-        ticks = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def megabytes(self) -> float:
-        """Its resident memory now."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)[0]) / 1024
-
-
 @contextlib.contextmanager
-def sandbox_process() -> Iterator[Sandbox]:
-    """Run a sandbox on a free port."""
-    with tempfile.TemporaryDirectory() as directory:
-        options = ("--port", "0", "--token", TOKEN, "--state", f"{directory}/state.sqlite", "--control")
-        command = [sys.executable, "-m", "taler_paywall", "sandbox", *options]
-        home = {"XDG_STATE_HOME": directory, "HOME": directory}
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=home) as process:
-            lines = [process.stdout.readline() if process.stdout else "" for _ in range(2)]
-            url, control = (line.rpartition(" ")[2].strip() for line in lines)
-            try:
-                yield Sandbox(url, control, process.pid)
-            finally:
-                process.terminate()
+def sandbox_process() -> Iterator[tuple[Server, Server]]:
+    """Run a sandbox whose state is in a file; yield it and its control endpoint, of the same process."""
+    with tempfile.TemporaryDirectory() as folder:
+        control = free_port()
+        options = ("--port", "PORT", "--control-port", f"{control}", "--token", TOKEN, "--state", f"{folder}/state")
+        with running(("taler_paywall", "sandbox", *options)) as sandbox:
+            yield sandbox, Server(control, sandbox.pid)
 
 
 def measure(_: object) -> Iterator[Row]:
     """Measure orders a second, the delay of woken long polls, and memory; each with a sandbox that has seen nothing."""
-    with sandbox_process() as sandbox:
-        memory, used = sandbox.megabytes, sandbox.seconds
+    with sandbox_process() as (sandbox, _):
+        memory, used = sandbox.memory, sandbox.seconds
         rate = _orders(sandbox)
-        after, own = sandbox.megabytes, (sandbox.seconds - used) / ORDERS * 1000
+        after, own = sandbox.memory, (sandbox.seconds - used) / ORDERS * 1000
     many = f"{ORDERS:,} orders by {CLIENTS} clients"
     yield Row("g", f"{many}: made, claimed, paid and checked", "a second", rate)
     yield Row("g", f"{many}, processor time of the sandbox for each", "ms", own)
     yield Row("g", f"{many}, memory of the sandbox then", "MB", after, "before them", memory)
-    with sandbox_process() as sandbox:
-        yield from _polls(sandbox)
+    with sandbox_process() as (sandbox, control):
+        yield from _polls(sandbox, control)
 
 
-def _orders(sandbox: Sandbox) -> float:
+def _orders(sandbox: Server) -> float:
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(_PROCESSES, context) as pool:
-        gate = manager.Barrier(_PROCESSES)
-        spans = list(pool.map(_buy, [sandbox.url] * _PROCESSES, [gate] * _PROCESSES))
+    # No process begins before all of them are there.
+    together = context.Barrier(_PROCESSES).wait
+    with ProcessPoolExecutor(_PROCESSES, context, together, (SECONDS,)) as pool:
+        spans = list(pool.map(_buy, [sandbox.url] * _PROCESSES))
     return ORDERS / (max(end for _, end in spans) - min(start for start, _ in spans))
 
 
-def _buy(url: str, gate: Barrier) -> tuple[float, float]:
+def _buy(url: str) -> tuple[float, float]:
     """Buy a process's share of the orders; return from when to when."""
 
     async def run() -> None:
         async with crowd(url, TOKEN, CLIENTS // _PROCESSES) as clients:
             await share(clients, lambda client, _: client.buy(), range(ORDERS // _PROCESSES))
 
-    gate.wait()
     start = time.monotonic()
     asyncio.run(run())
     return start, time.monotonic()
 
 
-def _polls(sandbox: Sandbox) -> Iterator[Row]:
+def _polls(sandbox: Server, control: Server) -> Iterator[Row]:
     """Pay orders while all of them are waited for; measure from each payment to the answer of its poll."""
     made = asyncio.run(_offers(sandbox.url))
-    before = sandbox.megabytes
+    before = sandbox.memory
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         woken = pool.submit(_wait, sandbox.url, made)
-        while sandbox.waiting < POLLS and not woken.done():
+        while asyncio.run(figure(control, "/", "waiting")) < POLLS and not woken.done():
             time.sleep(0.1)
-        during = sandbox.megabytes
+        during = sandbox.memory
         paid = asyncio.run(_pay(sandbox.url, made))
         told = woken.result()
     for moment, since, limit in (
         ("sent", [payment.sent for payment in paid], None),
         ("answered", [payment.answered for payment in paid], Limit("value", LIMIT_MS)),
     ):
-        delays = sorted((end - start) * 1000 for start, end in zip(since, told, strict=True))
+        delays = [(end - start) * 1000 for start, end in zip(since, told, strict=True)]
         name = f"{POLLS} polls wait, told after the payment was {moment}, median"
-        yield Row("g", name, "ms", statistics.median(delays), limit=limit, more={"p95": delays[int(POLLS * 0.95)]})
+        slowest = {"p95": statistics.quantiles(delays, n=20)[-1]}
+        yield Row("g", name, "ms", statistics.median(delays), limit=limit, more=slowest)
     yield Row("g", f"{POLLS} polls wait, memory of the sandbox", "MB", during, "before them", before)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.table import BenchmarkError
 from taler_paywall.asgi import ASGIApp, PaywallMiddleware, Receive, Scope, Send
 from taler_paywall.sandbox.backend import DEFAULT_INSTANCE, Backend
 from taler_paywall.sandbox.process import listen
@@ -50,6 +51,18 @@ class Sandbox:
     url: str
     requests: list[str] = field(default_factory=list)
     pace: float = 0.0
+
+    @contextlib.contextmanager
+    def unasked(self) -> Iterator[None]:
+        """Measure without the backend.
+
+        Raises:
+            BenchmarkError: it was asked all the same.
+        """
+        before = len(self.requests)
+        yield
+        if asked := self.requests[before:]:
+            raise BenchmarkError(f"the backend was asked during the measurement: {asked[:3]}")
 
     def paywalled(self, rules: RuleList, **options: Any) -> PaywallMiddleware:
         """Return the application behind a paywall with this backend."""

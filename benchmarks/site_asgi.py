@@ -1,7 +1,4 @@
-"""Two ASGI sites of the benchmark, without the paywall: the least that a server can be given, and a view of Starlette.
-
-A path names no more than its page; ``/pid`` tells which process answers.
-"""
+"""Two ASGI sites of the benchmark, without the paywall: the least that can be served, and a view of Starlette."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 from starlette.types import Receive, Scope, Send
@@ -35,9 +32,5 @@ async def _article(request: Request) -> Response:
     return _TEMPLATES.TemplateResponse(request, "article.html", ARTICLE | {"slug": request.path_params["slug"]})
 
 
-async def _pid(_: Request) -> Response:
-    return PlainTextResponse(str(os.getpid()))
-
-
 #: A view that renders a template.
-templated: Final = Starlette(routes=[Route("/pid", _pid), Route("/{section}/{slug}", _article)])
+templated: Final = Starlette(routes=[Route("/{section}/{slug}", _article)])

@@ -1,4 +1,4 @@
-"""Two WSGI sites of the benchmark, without the paywall: the least that a server can be given, and a view of Flask."""
+"""Two WSGI sites of the benchmark, without the paywall: the least that can be served, and a view of Flask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark of streams serves, in ASGI (`origin_asgi`) and in WSGI (`origin_wsgi`), and what of it is sold."""
+"""What the benchmark of streams serves, in `streams_asgi` and in `streams_wsgi`, and what of it is sold."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 #: The groups of rows: the module whose ``measure`` yields them, and what they tell.
 GROUPS: Final = {
@@ -22,6 +22,11 @@ HEADINGS: Final = ("what", "measured", "reference", "added", "ratio (quartiles)"
 ROUNDS: Final = 7
 
 Quartiles = tuple[float, float, float]
+S = TypeVar("S")
+
+
+class BenchmarkError(Exception):
+    """What was to be measured did not happen; the message says what did."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +161,38 @@ class Rounds:
         )
 
 
+@dataclass(frozen=True)
+class Samples(Generic[S]):
+    """Several figures of the same rounds, as a request has its time, its first byte and its memory.
+
+    Args:
+        group: letter of the group.
+        taken: by way, a sample for each round.
+        again: the reference once more, at the end of each round.
+    """
+
+    group: str
+    taken: Mapping[str, Sequence[S]]
+    again: Sequence[S]
+
+    def rounds(self, unit: str, figure: Callable[[S], float]) -> Rounds:
+        """Return one figure of every sample."""
+        values = {name: [figure(sample) for sample in samples] for name, samples in self.taken.items()}
+        return Rounds(self.group, unit, next(iter(values)), values, [figure(sample) for sample in self.again])
+
+
+def sampled(group: str, ways: Mapping[str, Callable[[], S]], rounds: int) -> Samples[S]:
+    """Take a sample of every way in turns, and one more of the first at the end of each round."""
+    reference = next(iter(ways.values()))
+    taken: dict[str, list[S]] = {name: [] for name in ways}
+    again: list[S] = []
+    for _ in range(rounds):
+        for name, sample in ways.items():
+            taken[name].append(sample())
+        again.append(reference())
+    return Samples(group, taken, again)
+
+
 def interleaved(group: str, unit: str, ways: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> Rounds:
     """Measure all ways in turns, the first of which is the reference and is measured once more in each round.
 
@@ -165,14 +202,7 @@ def interleaved(group: str, unit: str, ways: Mapping[str, Callable[[], float]], 
         ways: by name; each measures once.
         rounds: how often.
     """
-    reference = next(iter(ways))
-    values: dict[str, list[float]] = {name: [] for name in ways}
-    again: list[float] = []
-    for _ in range(rounds):
-        for name, measure in ways.items():
-            values[name].append(measure())
-        again.append(ways[reference]())
-    return Rounds(group, unit, reference, values, again)
+    return sampled(group, ways, rounds).rounds(unit, float)
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> Quartiles:

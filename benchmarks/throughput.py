@@ -14,15 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import httpx
-
-from benchmarks.samples import Samples, sampled
-from benchmarks.server import BROWSER, Server, ServerError, behind, order, running
+from benchmarks.server import BROWSER, GUNICORN, SECONDS, UVICORN, Server, behind, order, running
 from benchmarks.shop import Sandbox
-from benchmarks.table import Limit, Row
+from benchmarks.table import BenchmarkError, Limit, Row, Samples, sampled
 
 ROUNDS: Final = 8
-SECONDS: Final = 1
+ROUND_SECONDS: Final = 1
 CONNECTIONS: Final = 16
 #: Twice as many readers as connections, so that a reader's requests follow each other as they do on a real site.
 READERS: Final = 2 * CONNECTIONS
@@ -32,33 +29,23 @@ LIMITS: Final = {
     "paid path": Limit("ratio", 0.90, at_least=True),
 }
 
-_UVICORN: Final = [
-    *("uvicorn", "--host", "127.0.0.1", "--port", "PORT", "--loop", "uvloop", "--http", "httptools"),
-    *("--no-access-log", "--log-level", "error"),
-]
-# Threads, because the sync worker closes every connection: with it, connecting is most of what is measured. It is also
-# what gunicorn's own manual asks for where connections are kept.
-_GUNICORN: Final = [
-    *("gunicorn", "--bind", "127.0.0.1:PORT", "--worker-class", "gthread", "--threads", "8"),
-    *("--log-level", "error"),
-]
 #: The commands for a site alone and behind the paywall: one that does nothing itself, and one with a view.
 SITES: Final = {
     "uvicorn, 1,000 bytes": (
-        [*_UVICORN, "benchmarks.site_asgi:small"],
-        [*_UVICORN, "--factory", "benchmarks.paywalled_asgi:small"],
+        [*UVICORN, "benchmarks.site_asgi:small"],
+        [*UVICORN, "--factory", "benchmarks.paywalled_asgi:small"],
     ),
     "uvicorn, Starlette with a template": (
-        [*_UVICORN, "benchmarks.site_asgi:templated"],
-        [*_UVICORN, "--factory", "benchmarks.paywalled_asgi:templated"],
+        [*UVICORN, "benchmarks.site_asgi:templated"],
+        [*UVICORN, "--factory", "benchmarks.paywalled_asgi:templated"],
     ),
     "gunicorn, 1,000 bytes": (
-        [*_GUNICORN, "benchmarks.site_wsgi:small"],
-        [*_GUNICORN, "benchmarks.paywalled_wsgi:small()"],
+        [*GUNICORN, "benchmarks.site_wsgi:small"],
+        [*GUNICORN, "benchmarks.paywalled_wsgi:small()"],
     ),
     "gunicorn, Flask with a template": (
-        [*_GUNICORN, "benchmarks.site_wsgi:templated"],
-        [*_GUNICORN, "benchmarks.paywalled_wsgi:templated()"],
+        [*GUNICORN, "benchmarks.site_wsgi:templated"],
+        [*GUNICORN, "benchmarks.paywalled_wsgi:templated()"],
     ),
 }
 
@@ -70,7 +57,7 @@ def measure(sandbox: Sandbox) -> Iterator[Row]:
         return
     with _cores() as own:
         for site, commands in SITES.items():
-            settings = behind(sandbox)
+            settings = behind(sandbox.url)
             with running(commands[0], **settings) as bare, running(commands[1], **settings) as paywalled:
                 for server in (bare, paywalled):
                     _pin(server.pid, own)
@@ -127,38 +114,40 @@ class Way:
         """Ask once for each reader, and demand the status; what is loaded at the first request is loaded then.
 
         Raises:
-            ServerError: it is another one.
+            BenchmarkError: it is another one.
         """
-        with httpx.Client(base_url=self.server.url, headers=self.headers, trust_env=False) as client:
+        with self.server.browser(self.headers) as client:
             for cookie in self.cookies:
                 answer = client.get(self.path, headers={"cookie": cookie})
                 if answer.status_code != self.status:
-                    raise ServerError(f"{self.path}: {answer.status_code} instead of {self.status}")
+                    raise BenchmarkError(f"{self.path}: {answer.status_code} instead of {self.status}")
 
     def drive(self, sandbox: Sandbox) -> Load:
         """Send as much as the server bears.
 
         Raises:
-            ServerError: not all answers were what they should be, or the backend was asked for other ones.
+            BenchmarkError: not all answers were what they should be, or the backend was asked for other ones.
         """
         asked, used = len(sandbox.requests), self.server.seconds
         told = self._wrk()
+        # What wrk no longer waits for when its time is up is answered nevertheless, some of it in the next round.
+        self.server.rest()
         asked, used = len(sandbox.requests) - asked, self.server.seconds - used
         requests = told["requests"]
         if told["broken"] or told["refused"] != (requests if self.status >= 400 else 0):
-            raise ServerError(f"{self.path}: not every answer was a {self.status}: {told}")
-        # What wrk no longer waits for when its time is up is asked for nevertheless, some of it in the next round.
-        if abs(asked - (requests if self.asking else 0)) > 2 * CONNECTIONS:
-            raise ServerError(f"{self.path}: the backend was asked {asked} times for {requests} answers")
+            raise BenchmarkError(f"{self.path}: not every answer was a {self.status}: {told}")
+        if abs(asked - (requests if self.asking else 0)) > CONNECTIONS:
+            raise BenchmarkError(f"{self.path}: the backend was asked {asked} times for {requests} answers")
         latency = {name: told[name] for name in ("p50", "p90", "p99")}
-        return Load(int(requests), told["seconds"], **latency, processor=used / requests * 1e6)
+        processor = used / (asked if self.asking else requests) * 1e6
+        return Load(int(requests), told["seconds"], **latency, processor=processor)
 
     def _wrk(self) -> dict[str, float]:
-        options = ["--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{SECONDS}s"]
+        options = ["--threads", "1", "--connections", str(CONNECTIONS), "--duration", f"{ROUND_SECONDS}s"]
         script = ["--script", str(Path(__file__).with_suffix(".lua"))]
         headers = [part for name, value in self.headers.items() for part in ("--header", f"{name}: {value}")]
         command = ["wrk", *options, *script, *headers, self.server.url + self.path, "--", *self.cookies]
-        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS).stdout
         figures: dict[str, float] = json.loads(output.splitlines()[-1])
         return figures
 

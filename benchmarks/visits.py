@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import httpx
 
+from benchmarks.server import SECONDS
 from benchmarks.shop import KEY, SITE, TOKEN, Sandbox, application
-from benchmarks.table import Limit, Row
+from benchmarks.table import BenchmarkError, Limit, Row
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.testing.client import BROWSER, serving
 from taler_paywall.testing.wallet import TalerWallet
@@ -111,7 +112,7 @@ class _Shop:
         """Pay visits, all at once, and count what they take; another answer than expected is no such visit."""
         before = len(self._sandbox.requests)
         self._sandbox.pace = PACE if len(visits) > 1 else 0.0
-        together = threading.Barrier(len(visits))
+        together = threading.Barrier(len(visits), timeout=SECONDS)
 
         def pay(visit: Callable[[], httpx.Response]) -> int:
             together.wait()
@@ -121,8 +122,7 @@ class _Shop:
             answers = set(threads.map(pay, visits))
         self._sandbox.pace = 0.0
         if answers != {status}:
-            msg = f"{kind}: {answers} instead of {status}"
-            raise RuntimeError(msg)
+            raise BenchmarkError(f"{kind}: {answers} instead of {status}")
         # How prices are written is asked once an hour, by whoever comes then.
         calls = [call for call in self._sandbox.requests[before:] if call != "GET /config"]
         return Visit(kind, tuple(re.sub(r" /(.*orders)(/.+)?", _without_id, call) for call in calls))

@@ -9,12 +9,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
-import httpx
-
-from benchmarks.samples import sampled
-from benchmarks.server import BROWSER, behind, order, running
+from benchmarks.server import BROWSER, SECONDS, UVICORN, behind, order, running
 from benchmarks.shop import Sandbox
-from benchmarks.table import Limit, Row
+from benchmarks.table import Limit, Row, sampled
 
 IMPORTS: Final = 11
 STARTS: Final = 7
@@ -30,7 +27,6 @@ began, used = time.perf_counter(), time.process_time()
 import {module}
 print(time.perf_counter() - began, time.process_time() - used)
 """
-_UVICORN: Final = ["uvicorn", "--host", "127.0.0.1", "--port", "PORT", "--log-level", "error"]
 
 
 def measure(sandbox: Sandbox) -> Iterator[Row]:
@@ -69,7 +65,7 @@ def _imports() -> Iterator[Row]:
 
 def _import(module: str, before: str = "") -> Import:
     command = [sys.executable, "-c", _TIMED.format(module=module, before=before)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS).stdout
     whole, processor = (float(seconds) * 1000 for seconds in output.split())
     return Import(whole, processor)
 
@@ -85,11 +81,9 @@ class Memory:
 def _memory(sandbox: Sandbox) -> Iterator[Row]:
     """Start a worker again and again, with a view of Starlette alone and behind the paywall."""
     ways = {
-        "a worker of uvicorn: bare": partial(
-            _start, sandbox, [*_UVICORN, "benchmarks.site_asgi:templated"], paid=False
-        ),
+        "a worker of uvicorn: bare": partial(_start, sandbox, [*UVICORN, "benchmarks.site_asgi:templated"], paid=False),
         "a worker of uvicorn: with the paywall": partial(
-            _start, sandbox, [*_UVICORN, "--factory", "benchmarks.paywalled_asgi:templated"], paid=True
+            _start, sandbox, [*UVICORN, "--factory", "benchmarks.paywalled_asgi:templated"], paid=True
         ),
     }
     samples = sampled("f", ways, STARTS)
@@ -101,10 +95,10 @@ def _memory(sandbox: Sandbox) -> Iterator[Row]:
 
 def _start(sandbox: Sandbox, command: list[str], *, paid: bool) -> Memory:
     """Start a worker and ask it for pages, half of them sold; the peak of its memory is that of its whole life."""
-    with running(command, **behind(sandbox)) as server:
-        _, started = server.memory()
+    with running(command, **behind(sandbox.url)) as server:
+        started = server.peak
         headers = BROWSER | ({"cookie": order(server, "/paid/one", paid=True)} if paid else {})
-        with httpx.Client(base_url=server.url, headers=headers, trust_env=False) as client:
+        with server.browser(headers) as browser:
             for number in range(REQUESTS):
-                client.get("/paid/one" if number % 2 else "/free/one").raise_for_status()
-        return Memory(started, server.memory()[1])
+                browser.get("/paid/one" if number % 2 else "/free/one").raise_for_status()
+        return Memory(started, server.peak)

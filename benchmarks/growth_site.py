@@ -42,9 +42,7 @@ def backend() -> ASGIApp:
 
     async def counting(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
         nonlocal asked
-        if scope["type"] == "http" and scope["path"] == "/pid":
-            await _answer(send, b"%d" % os.getpid())
-        elif scope["type"] == "http" and scope["path"] == FIGURES:
+        if scope["type"] == "http" and scope["path"] == FIGURES:
             await _answer(send, b'{"asked": %d, "waiting": %d}' % (asked, merchant.bell.waiting))
         else:
             asked += scope["type"] == "http"

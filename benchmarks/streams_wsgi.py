@@ -1,4 +1,4 @@
-"""The application of the benchmark of streams in WSGI; `origin_asgi` is the same in ASGI."""
+"""The application of the benchmark of streams in WSGI; `streams_asgi` is the same in ASGI."""
 
 from __future__ import annotations
 

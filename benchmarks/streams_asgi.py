@@ -1,4 +1,4 @@
-"""The application of the benchmark of streams in ASGI; `origin_wsgi` is the same in WSGI."""
+"""The application of the benchmark of streams in ASGI; `streams_wsgi` is the same in WSGI."""
 
 from __future__ import annotations
 
