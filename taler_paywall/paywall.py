@@ -35,16 +35,21 @@ class Case(Discreet, frozen=True):
         visit: what the flow knows; for a form of ours, of the page that it names.
         offer: what is asked for.
         secret: of a fresh session, empty if there is another.
-        flow: to be driven.
+        decide: makes the flow.
     """
 
-    hidden = frozenset({"secret", "flow"})
+    hidden = frozenset({"secret", "decide"})
     visit: Visit
     offer: Offer
     secret: str
-    flow: Flow
+    decide: Callable[[Visit, Offer], Flow]
     #: The backend answers at once, or too late.
     wait: ClassVar[float] = 0.0
+
+    @property
+    def flow(self) -> Flow:
+        """The flow, to be driven once."""
+        return self.decide(self.visit, self.offer)
 
 
 class Granted(Discreet, frozen=True):
@@ -186,7 +191,7 @@ class Paywall:
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = None if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
-        case = Case(visit, offer, secret, self._decide(visit, offer))
+        case = Case(visit, offer, secret, self._decide)
         held = self._at_hand(visit.keys(offer.resource)) if self._at_hand else None
         return self.finish(case, remembered(visit, offer, *held)) if held else case
 

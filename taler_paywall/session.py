@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 import hmac
 import re
-from binascii import a2b_base64
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -84,6 +83,11 @@ C = TypeVar("C", Order, _Session)
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
+def _base64(text: bytes) -> bytes:
+    """Decode what `base64_encode` made, in a third of the time of its counterpart, which decodes anything."""
+    return binascii.a2b_base64(text.translate(_URL_SAFE) + b"==")
+
+
 class _Seal(Generic[C]):
     """What signs one kind of cookie, and reads it again.
 
@@ -104,7 +108,7 @@ class _Seal(Generic[C]):
         if len(value) > MAX_BYTES:
             return None
         try:
-            return self._decode(a2b_base64(self._signer.unsign(value).translate(_URL_SAFE) + b"=="))
+            return self._decode(_base64(self._signer.unsign(value)))
         except (BadData, binascii.Error, msgspec.MsgspecError, RecursionError):
             return None
 

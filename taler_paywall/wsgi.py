@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -118,10 +118,18 @@ def _text(native: str) -> str:
 def _headers_of(environ: WSGIEnvironment) -> list[Header]:
     """Return the headers with the names that they have in HTTP, in lower case."""
     return [
-        (key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        (name, value.encode("latin-1"))
         for key, value in environ.items()
-        if key.startswith("HTTP_") or (key in {"CONTENT_TYPE", "CONTENT_LENGTH"} and value)
+        if (name := _header_name(key)) is not None and (value or key.startswith("HTTP_"))
     ]
+
+
+@lru_cache(maxsize=256)
+def _header_name(key: str) -> bytes | None:
+    """Return a header's name, None for what is no header. The keys are nearly always the same."""
+    if not key.startswith("HTTP_") and key not in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+        return None
+    return key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1")
 
 
 def _respond(response: Response, start_response: StartResponse) -> Iterable[bytes]:
