@@ -110,7 +110,7 @@ class Unpaid(_Answer, frozen=True):
 
     @property
     def claim_token(self) -> str:
-        """What the pay URI ends with, if it names a claim token and nothing behind it; empty otherwise."""
+        """What stands behind ``?c=`` in the pay URI: the claim token, if nothing follows it; empty if there is none."""
         return self.taler_pay_uri.partition("?c=")[2]
 
     @property

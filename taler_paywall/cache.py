@@ -90,7 +90,7 @@ class MemoryCache:
         """Return the first key that is held and has not expired, and its payment."""
         for key in keys:
             entry = self._payments.get(key.order_id)
-            # What has expired stays until it is asked for again, or makes room.
+            # What has expired stays until it is remembered anew or forgotten, or makes room.
             if entry is not None and entry[1] == _owner(key) and time.monotonic() < entry[0]:
                 return key, Payment(key.order_id, key.resource, entry[2])
         return None
