@@ -42,6 +42,8 @@ PaywallMiddleware(print, {"/articles/{slug}": "KUDOS:0.5"}, backend="sandbox:")
 """,
 }
 PROTOCOLS = ["asgi", "wsgi"]
+#: How many modules an adapter brings along, with those of Python itself and of libraries that others have installed.
+MODULES = 370
 
 
 def run(code: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -62,9 +64,12 @@ def test_nothing_is_opened_or_started(protocol: str, backend: str, tmp_path: Pat
 def test_what_few_sites_need_comes_late(protocol: str, tmp_path: Path) -> None:
     """What play money, QR codes and the commands need is loaded by those who use it: workers start sooner."""
     late = "{'taler_paywall.local_sandbox', 'segno', 'httpx', 'starlette', 'click', 'uvicorn'}"
-    said = f"import sys; late = {late} & sys.modules.keys(); sys.exit(str(late) if late else 0)"
+    said = (
+        f"import sys; print(len(sys.modules)); late = {late} & sys.modules.keys(); sys.exit(str(late) if late else 0)"
+    )
     done = run(MADE["real"].replace("PROTOCOL", protocol) + said, tmp_path)
     assert done.returncode == 0, done.stderr
+    assert int(done.stdout) <= MODULES, "more modules are loaded than before"
 
 
 @pytest.mark.parametrize(

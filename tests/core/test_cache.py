@@ -205,6 +205,16 @@ def test_threads() -> None:
     assert len(held._payments) <= 50
 
 
+def test_links_are_believed_for_ten_minutes(clock: Clock) -> None:
+    """Not for ever, for the backend may be another version tomorrow; long enough for a quiet site to gain by it."""
+    held = MemoryCache()
+    held.learn_links(as_built=True)
+    clock.now += 599
+    assert held.links_as_built
+    clock.now += 2
+    assert not held.links_as_built
+
+
 def test_what_is_known_of_links() -> None:
     """Nothing at first; then what was learnt last."""
     held = MemoryCache()

@@ -64,3 +64,8 @@ def test_nothing_that_a_strict_policy_forbids() -> None:
 
 def test_what_no_code_holds_has_none() -> None:
     assert svg("x" * 2332, TITLE) == ""
+
+
+def test_a_code_is_drawn_once() -> None:
+    """Whoever reloads the page gets the drawing that was made before: it takes longer than all the rest of the page."""
+    assert svg(f"{URI}1", TITLE) is svg(f"{URI}1", TITLE)
