@@ -11,6 +11,8 @@ import json
 import logging
 import os
 import platform
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -31,6 +33,10 @@ def main() -> None:
     wanted = options.rows.split(",")
     if unknown := set(wanted) - set(GROUPS):
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
+    if os.environ.get("UPDATE_DOCS") and len(wanted) < len(GROUPS):
+        parser.error("the document is made from all groups: UPDATE_DOCS=1 goes without ROWS")
+    # So that servers end with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.getLogger("taler_paywall").setLevel(logging.CRITICAL)
     options.json.parent.mkdir(parents=True, exist_ok=True)
     began, rows = time.monotonic(), list[Row]()

@@ -63,6 +63,7 @@ PLOTS: Final = {
         "rules",
         "µs for a request",
         (
+            Series("regular expressions that fail late", "free path, [0-9,]+ regular expressions? that fails? late"),
             Series("regular expressions", "free path, [0-9,]+ regular expressions?"),
             Series("templates", "free path, [0-9,]+ templates?"),
             Series("bare application", "free path, [0-9,]+ templates?", "base"),
@@ -78,7 +79,10 @@ PLOTS: Final = {
         "Time of the cache",
         "payments in the cache",
         "µs for each",
-        tuple(Series(what, f"cache of [0-9,]+ tuples, one {what}") for what in ("put", "hit", "miss")),
+        (
+            *(Series(what, f"cache of [0-9,]+ tuples, one {what}") for what in ("put", "hit", "miss")),
+            Series("hit in a plain dictionary", "plain dictionary of [0-9,]+ order IDs, one hit"),
+        ),
     ),
     "visitors": Plot(
         "Unpaid visitors who come at once",

@@ -17,6 +17,8 @@ from taler_paywall import Rule
 
 TEMPLATES: Final = (1, 10, 100, 1_000, 10_000)
 EXPRESSIONS: Final = (1, 10, 100, 1_000)
+#: What tells these from the address comes at its end.
+LATE: Final = r"/(?P<section>[a-z-]+)/(?P<slug>[a-z0-9-]+)\.{}\.html"
 
 
 def measure(sandbox: Sandbox) -> Iterator[Row]:
@@ -25,19 +27,20 @@ def measure(sandbox: Sandbox) -> Iterator[Row]:
         f"free path, {_counted(count, 'template')}": (count, templates("/section-{}", count)) for count in TEMPLATES
     }
     for count in EXPRESSIONS:
-        rules[f"free path, {_counted(count, 'regular expression')}"] = count, _expressions(count)
+        name = f"free path, {_counted(count, 'regular expression')}"
+        rules[name] = count, _expressions(count, r"/section-{}/(?P<slug>[^/]+)")
+        rules[f"{name} that fail{'' if count > 1 else 's'} late"] = count, _expressions(count, LATE)
     with closing(asyncio.new_event_loop()) as loop:
         ways = {"bare application": asgi(loop, application, FREE)}
         ways |= {name: asgi(loop, sandbox.paywalled(some), FREE) for name, (_, some) in rules.items()}
         for row in compare("e", ways):
-            count, _ = rules[row.name]
-            yield replace(row, more={"count": count, "added_per_100": (row.added or 0.0) / count * 100})
+            yield replace(row, more={"count": rules[row.name][0]})
 
 
 def _counted(count: int, kind: str) -> str:
     return f"{count:,} {kind}{'s' if count > 1 else ''}"
 
 
-def _expressions(count: int) -> list[Rule]:
-    patterns = (re.compile(rf"/section-{number}/(?P<slug>[^/]+)") for number in range(count))
+def _expressions(count: int, pattern: str) -> list[Rule]:
+    patterns = (re.compile(pattern.format(number)) for number in range(count))
     return [Rule(pattern, "KUDOS:0.5", page="/pricing") for pattern in patterns]

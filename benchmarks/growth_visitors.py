@@ -13,7 +13,7 @@ from typing import Final
 
 from benchmarks.growth_site import FIGURES
 from benchmarks.server import UVICORN, Server, behind, running
-from benchmarks.table import Limit, Row, interleaved
+from benchmarks.table import BenchmarkError, Limit, Row, interleaved
 from benchmarks.wire import Heard, ask, figure, many_files
 
 COUNTS: Final = (1, 10, 100, 1000)
@@ -74,10 +74,16 @@ class Visitors:
     heard: Counter[int] = field(default_factory=Counter)
 
     def come(self) -> float:
-        """Return the median of the milliseconds that one waits."""
+        """Return the median of the milliseconds that one waits.
+
+        Raises:
+            BenchmarkError: most of them were put off.
+        """
         answers = asyncio.run(self._all())
         self.heard.update(answer.status for answer in answers)
         times = [answer.milliseconds for answer in answers if answer.status == self.status]
+        if len(times) < len(answers) / 2:
+            raise BenchmarkError(f"{len(times)} of {len(answers)} visitors were answered with {self.status}")
         self.slowest.append(statistics.quantiles(times, n=100, method="inclusive")[-1])
         return statistics.median(times)
 

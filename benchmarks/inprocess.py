@@ -177,7 +177,7 @@ def recorded(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, readers: Readers
         "paid path, payment not in the cache, backend in memory": ("redirect", asked_by(readers), 200, cached),
         f"{own}: redirect (302)": ("redirect", wanted, 302, b"location"),
         f"{own}: problem (402, JSON)": ("redirect", api, 402, cached),
-        f"{own}: page with QR code (402, HTML)": ("page", wanted, 402, cached),
+        f"{own}: page, its QR code drawn before (402, HTML)": ("page", wanted, 402, cached),
         f"{made}, redirect (302), backend in memory": ("redirect", unknown, 302, b"set-cookie"),
         f"{made}, page with QR code (402, HTML), backend in memory": ("page", unknown, 402, b"set-cookie"),
     }

@@ -37,11 +37,11 @@ def publish(source: Path) -> None:
     text = source.read_text()
     figures = json.loads(text)
     document = rendered(figures)
+    # What draws is in the extra "bench", and only needed here.
+    plots = importlib.import_module("benchmarks.plots")
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.svg"):
         old.unlink()
-    # What draws is in the extra "bench", and only needed here.
-    plots = importlib.import_module("benchmarks.plots")
     for name, plot in PLOTS.items():
         plots.draw(plot, figures["rows"], FOLDER / f"{name}.svg")
     FIGURES.write_text(text)
@@ -61,9 +61,10 @@ def rendered(figures: Mapping[str, Any]) -> str:
     if missing := set(GROUPS) - {row["group"] for row in rows}:
         raise ReportError(f"no figures of the groups {', '.join(sorted(missing))}: measure all of them in one run")
 
-    def row(group: str, name: str) -> Line:
-        """Find what the text tells of."""
-        found = [row for row in rows if (row["group"], row["name"]) == (group, name)]
+    def row(group: str, name: str, *, ending: bool = False) -> Line:
+        """Find what the text tells of, by its name or, where a version stands in it, by the end of it."""
+        named = str.endswith if ending else str.__eq__
+        found = [row for row in rows if row["group"] == group and named(row["name"], name)]
         if len(found) != 1:
             raise ReportError(f"there are {len(found)} rows {group}: {name!r}")
         return found[0]
@@ -73,6 +74,7 @@ def rendered(figures: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"figure": number, "cells": cells}
     environment.globals |= {"groups": GROUPS, "headings": HEADINGS, "plots": PLOTS, "row": row}
+    environment.globals["budgets"] = [row for row in rows if row["limit"]]
     template = environment.from_string((BENCHMARKS / "performance.md.jinja").read_text())
     return template.render(figures)
 

@@ -230,7 +230,7 @@ def cells(line: Mapping[str, Any]) -> list[str]:
     """
     unit = f" {line['unit']}" if line["unit"] else ""
     added, ratio = line["added"], line["ratio"]
-    times = "equal" if line["equal"] else f"× {ratio[1]:.3g}" if ratio else ""
+    times = f"{'equal, ' if line['equal'] else ''}× {ratio[1]:.3g}" if ratio else ""
     spread = f" ({ratio[0]:.3g} to {ratio[2]:.3g})" if ratio else ""
     verdict = {None: "cannot be told: too noisy", True: "kept", False: "**not kept**"}[line["met"]]
     return [
