@@ -211,7 +211,10 @@ def test_a_budget_says_of_what_it_is(limit: Limit, text: str) -> None:
         ),
         (
             row(value=6.5, ratio=1.1, limit=Limit("ratio", 1.05)),
-            ["a way", "6.50 µs", "8 µs (bare)", "−1.50", "equal, × 1.1 (1 to 1.2)", "≤ × 1.05 cannot be told: too noisy", ""],
+            [
+                *("a way", "6.50 µs", "8 µs (bare)", "−1.50", "equal, × 1.1 (1 to 1.2)"),
+                *("≤ × 1.05 cannot be told: too noisy", ""),
+            ],
         ),
         (
             Row("d", "new visitor", "", 3.0, limit=Limit("value", 2.0), more={"calls": "GET, GET, POST"}),
