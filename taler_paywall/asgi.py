@@ -10,14 +10,14 @@ from typing import Any, Final, TypeVar, Unpack
 
 import anyio
 
-from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.async_transport import MAX_CALLS, AsyncHttpBackend
 from taler_paywall.drive import aperform, arun
 from taler_paywall.errors import ConfigError
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Request, Response
 from taler_paywall.operations import Op
 from taler_paywall.payment import SCOPE_KEY
-from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.paywall import Case, Granted, SitePaywall
 from taler_paywall.reserved import Errand
 from taler_paywall.routes import mount_problem
 from taler_paywall.settings import Options, RuleList
@@ -51,21 +51,25 @@ class PaywallMiddleware:
 
     def __init__(self, app: ASGIApp, rules: RuleList, **options: Unpack[Options]) -> None:
         self.app = app
-        self._site = Site(rules, options)
-        settings = self._site.settings
+        self.site = Site(rules, options)
+        settings = self.site.settings
         if settings.enabled and (problem := mount_problem(app)):
             raise ConfigError([problem])
         backend, public_url = settings.backend, settings.backend_public_url
-        self._backend = AsyncHttpBackend(backend, public_url, self._site.token, settings.max_polls)
-        self._perform = partial(aperform, backend=self._backend, cache=self._site.cache)
+        self._backend = AsyncHttpBackend(
+            *(backend, public_url, self.site.token, self.site.breaker),
+            max_calls=settings.max_backend_calls or MAX_CALLS,
+            max_polls=settings.max_polls,
+        )
+        self._perform = partial(aperform, backend=self._backend, memory=self.site.memory)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Let a request pass, answer it, or let it pass once it is paid."""
         if scope["type"] == "lifespan":
             return await self._live(scope, receive, send)
-        if not self._site.enabled or "path" not in scope:
+        if not self.site.enabled or "path" not in scope:
             return await self.app(scope, receive, send)
-        paywall = self._site.paywall or self._paywall_of(scope)
+        paywall = self.site.paywall or self._paywall_of(scope)
         if not paywall.concerns(scope["path"], scope.get("raw_path"), scope.get("root_path", "")):
             return await self.app(scope, receive, send)
         if scope["type"] not in {"http", "websocket"}:
@@ -81,10 +85,13 @@ class PaywallMiddleware:
         return await self.app(scope, receive, _granting(send, answer))
 
     async def aclose(self) -> None:
-        """Close the connections to the backend; only needed where no server runs the lifespan, once per event loop."""
+        """Close all connections; only needed where no server runs the lifespan, once per event loop."""
         await self._backend.aclose()
+        closing = self.site.memory.payments.close()
+        if closing:
+            await closing
 
-    async def _answer(self, paywall: Paywall, request: Request, receive: Receive) -> Granted | Response | None:
+    async def _answer(self, paywall: SitePaywall, request: Request, receive: Receive) -> Granted | Response | None:
         """Run one request through the flow; whatever breaks in it, nothing is given away."""
         try:
             body = await _read_form(receive) if paywall.is_form(request) else b""
@@ -100,11 +107,11 @@ class PaywallMiddleware:
     def _run(self, flow: Generator[Op[Any], Any, T], seconds: float) -> Coroutine[Any, Any, T]:
         return arun(flow, partial(self._perform, deadline=time.monotonic() + seconds))
 
-    def _paywall_of(self, scope: Scope) -> Paywall:
+    def _paywall_of(self, scope: Scope) -> SitePaywall:
         """Return the paywall at the first request, if no lifespan came before it, and that of a site on loopback."""
         host = next((value for name, value in scope.get("headers", ()) if name == b"host"), b"").decode("latin-1")
         _, port = scope.get("server") or ("", None)
-        return self._site.opened(self.app, host, port, scope.get("root_path", ""))
+        return self.site.opened(self.app, host, port, scope.get("root_path", ""))
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the rules when the application has started; close the connections when it has shut down."""
@@ -117,7 +124,7 @@ class PaywallMiddleware:
             await send(message)
 
         try:
-            if self._site.settings.strict:
+            if self.site.settings.strict:
                 self._check(scope)
         except ConfigError as error:
             # Only the server's own words for it end every server.
@@ -131,7 +138,7 @@ class PaywallMiddleware:
             self._check(scope)
 
     def _check(self, scope: Scope) -> None:
-        self._site.check(self.app, scope.get("root_path", ""))
+        self.site.check(self.app, scope.get("root_path", ""))
 
 
 def _request_of(scope: Scope) -> Request:
@@ -144,6 +151,7 @@ def _request_of(scope: Scope) -> Request:
         query=scope.get("query_string", b""),
         headers=scope.get("headers", ()),
         websocket=scope["type"] == "websocket",
+        peer=(scope.get("client") or ("",))[0],
     )
 
 

@@ -4,30 +4,41 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import anyio.to_thread
 import httpcore
 from anyio.lowlevel import RunVar
 
+from taler_paywall.breaker import Breaker, Places, answered
 from taler_paywall.connections import FAILURES, tls_context
-from taler_paywall.errors import BackendBusy, BackendUnreachable
+from taler_paywall.errors import BackendBusy, BackendError, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
     MAX_IDLE,
-    MAX_REQUESTS,
-    TOTAL_TIMEOUT,
     Incoming,
     Instance,
     Outgoing,
     Token,
+    Tries,
+    no_answer,
     unheard,
 )
 
+#: Requests at once, unless it is said otherwise. Waiting for a place costs nothing; waiting in the HTTP client's own
+#: queue would cost every waiter a look at all others.
+MAX_CALLS = 100
+#: Who waits for a place is refused when half of the calls have been on their way for so many seconds.
+SLOW_SECONDS = 2.0
+
 # The deadline of the whole exchange stands above all others.
-_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT}}
+# There is a connection for each place: who waits for one waits for one that is lost.
+_EXTENSIONS = {"timeout": {"connect": CONNECT_TIMEOUT, "pool": 1.0}}
 
 
 class _Lane:
@@ -45,7 +56,30 @@ class _Lane:
             max_keepalive_connections=MAX_IDLE,
             keepalive_expiry=IDLE_SECONDS,
         )
-        self.places = anyio.Semaphore(places)
+        self._places = anyio.Semaphore(places)
+        self._taken = Places(places, SLOW_SECONDS)
+
+    @asynccontextmanager
+    async def place(self, deadline: float, *, queue: bool) -> AsyncIterator[None]:
+        """Hold a place for a request.
+
+        Raises:
+            BackendBusy: there is none, and waiting for one makes no sense, or is not wanted.
+        """
+        while self._places.value == 0:
+            if not queue:
+                raise BackendBusy("too many requests wait already")
+            with anyio.move_on_after(self._taken.patience(deadline)):
+                await self._places.acquire()
+                break
+        else:
+            self._places.acquire_nowait()
+        call = self._taken.taken()
+        try:
+            yield
+        finally:
+            self._taken.left(call)
+            self._places.release()
 
 
 class _Pool:
@@ -53,13 +87,14 @@ class _Pool:
 
     Args:
         tls: whether the backend is served over https.
+        max_calls: how many ordinary requests may be on their way.
         max_polls: how many requests may wait.
     """
 
-    def __init__(self, *, tls: bool, max_polls: int) -> None:
+    def __init__(self, *, tls: bool, max_calls: int, max_polls: int) -> None:
         # A context without authorities trusts nobody.
         verify = tls_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.ordinary = _Lane(verify, MAX_REQUESTS)
+        self.ordinary = _Lane(verify, max_calls)
         self.waiting = _Lane(verify, max_polls)
         # For a token that blocks. Never the threads that the application shares: one that hangs must not take them.
         self.threads = anyio.CapacityLimiter(1)
@@ -72,51 +107,76 @@ class AsyncHttpBackend:
         base_url: of the instance, with a slash at the end.
         public_url: the same instance as wallets see it.
         token: the access token, or what returns it; that may block and is called in a thread.
-        max_polls: how many requests may wait at once in one event loop, beside the ordinary ones.
+        breaker: knows whether the backend answers at all.
+        max_calls: how many requests may be on their way at once in one event loop.
+        max_polls: how many more may wait there for something to happen.
     """
 
-    def __init__(self, base_url: str, public_url: str, token: Token, max_polls: int = MAX_REQUESTS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        public_url: str,
+        token: Token,
+        breaker: Breaker,
+        *,
+        max_calls: int = MAX_CALLS,
+        max_polls: int = MAX_CALLS,
+    ) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
-        self._tls = base_url.startswith("https:")
-        self._max_polls = max_polls
+        self._breaker = breaker
+        self._make_pool = partial(_Pool, tls=base_url.startswith("https:"), max_calls=max_calls, max_polls=max_polls)
         self._pool: RunVar[_Pool | None] = RunVar("taler_paywall.pool")
 
     async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
-        """Exchange one request for an answer.
+        """Exchange one request for an answer; one that may be repeated has a second try.
 
         Args:
             request: to the instance.
-            deadline: of the visit that asks, on the monotonic clock. A request never has more than `TOTAL_TIMEOUT`
-                beside the time for which the backend may hold its answer back.
+            deadline: of the visit that asks, on the monotonic clock; see `Tries`.
 
         Raises:
-            BackendUnreachable: no complete answer in time.
-            BackendBusy: as many requests as may wait do.
+            BackendUnreachable: no complete answer in time; `CircuitOpen` if it was not even asked.
+            BackendBusy: as many requests as may wait do, or there was too little time left to ask.
             BackendNonsense: the answer is too long, or compressed.
         """
+        tries = Tries(request, deadline, self._breaker)
+        for pause in tries.pauses():
+            if pause:
+                await anyio.sleep(pause)
+            try:
+                tries.note(await self._once(request, tries.deadline))
+            except BackendBusy as exc:
+                tries.note(exc)
+        return tries.answer
+
+    async def _once(self, request: BackendRequest, deadline: float) -> BackendResponse | BackendError:
         pool = self._pool.get(None)
         if pool is None:
-            pool = _Pool(tls=self._tls, max_polls=self._max_polls)
+            pool = self._make_pool()
             self._pool.set(pool)
         lane = pool.waiting if request.wait else pool.ordinary
-        left = request.wait + TOTAL_TIMEOUT
-        if deadline is not None:
-            left = min(left, max(0.0, deadline - time.monotonic()))
-        if request.wait and not lane.places.value:
-            raise BackendBusy("too many requests wait already")
-        try:
-            with anyio.fail_after(left):
-                async with lane.places:
+        async with lane.place(deadline, queue=not request.wait):
+            left = deadline - time.monotonic()
+            response: BackendResponse | BackendError
+            try:
+                with anyio.fail_after(left):
                     token = await self._access_token(pool) if request.private else ""
                     with unheard():
-                        return await _exchange(lane.connections, self._instance.outgoing(request, token))
-        except TimeoutError:
-            failure = "no answer in time"
-        except FAILURES as exc:
-            # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
-            failure = type(exc).__name__
-        raise BackendUnreachable(failure)
+                        response = await _exchange(lane.connections, self._instance.outgoing(request, token))
+            except TimeoutError:
+                response = no_answer(left)
+            except httpcore.PoolTimeout:
+                # Connections are lost where a request is cancelled in another way than ours: begin with new ones.
+                self._pool.set(None)
+                response = BackendBusy("connections were lost")
+            except FAILURES as exc:
+                # The kind of exception is enough: its text could hold a URL, and must not go along as the context.
+                response = BackendUnreachable(type(exc).__name__)
+        # Where a poll fails, it may be a proxy that does not wait as long.
+        if not request.wait or answered(response):
+            self._breaker.heard(response)
+        return response
 
     async def aclose(self) -> None:
         """Close the connections of this event loop."""

@@ -12,26 +12,36 @@ import ssl
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import httpcore
 
+from taler_paywall.breaker import PROBE_SECONDS, Breaker, Places, answered
 from taler_paywall.connections import FAILURES, tls_context
-from taler_paywall.errors import BackendUnreachable
+from taler_paywall.errors import BackendBusy, BackendError, BackendUnreachable
+from taler_paywall.merchant import get_config
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
     MAX_IDLE,
-    MAX_REQUESTS,
     TOTAL_TIMEOUT,
     Incoming,
     Instance,
     Outgoing,
     Token,
+    Tries,
+    no_answer,
     unheard,
 )
+
+#: Requests at once, unless it is said otherwise: each holds one of the server's threads, of which some have but four.
+MAX_CALLS = 3
+#: So does who waits for a place: for no longer than this, and not at all while half of the calls take as long.
+QUEUE_SECONDS = 0.5
 
 
 class _Pool:
@@ -39,13 +49,34 @@ class _Pool:
 
     Args:
         tls: whether the backend is served over https.
+        max_calls: how many requests may be on their way.
     """
 
-    def __init__(self, *, tls: bool) -> None:
+    def __init__(self, *, tls: bool, max_calls: int) -> None:
         self._tls = tls
+        self._max_calls = max_calls
         self._lock = threading.Lock()
         self._connections: httpcore.ConnectionPool | None = None
-        self.places = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._places = threading.BoundedSemaphore(max_calls)
+        self._taken = Places(max_calls, QUEUE_SECONDS)
+
+    @contextmanager
+    def place(self, deadline: float) -> Iterator[None]:
+        """Hold a place for a request.
+
+        Raises:
+            BackendBusy: there is none, and waiting for one makes no sense.
+        """
+        deadline = min(deadline, time.monotonic() + QUEUE_SECONDS)
+        while not self._places.acquire(blocking=False):
+            if self._places.acquire(timeout=self._taken.patience(deadline)):
+                break
+        call = self._taken.taken()
+        try:
+            yield
+        finally:
+            self._taken.left(call)
+            self._places.release()
 
     @property
     def connections(self) -> httpcore.ConnectionPool:
@@ -54,7 +85,7 @@ class _Pool:
             if self._connections is None:
                 self._connections = httpcore.ConnectionPool(
                     ssl_context=tls_context() if self._tls else None,
-                    max_connections=MAX_REQUESTS,
+                    max_connections=self._max_calls,
                     max_keepalive_connections=MAX_IDLE,
                     keepalive_expiry=IDLE_SECONDS,
                     network_backend=_DeadlineNetwork(),
@@ -78,42 +109,62 @@ class HttpBackend:
         base_url: of the instance, with a slash at the end.
         public_url: the same instance as wallets see it.
         token: the access token, or what returns it; that may block.
+        breaker: knows whether the backend answers at all.
+        max_calls: how many requests may be on their way at once.
     """
 
-    def __init__(self, base_url: str, public_url: str, token: Token) -> None:
+    def __init__(
+        self, base_url: str, public_url: str, token: Token, breaker: Breaker, *, max_calls: int = MAX_CALLS
+    ) -> None:
         self._instance = Instance(base_url, public_url)
         self._token = token
-        self._tls = base_url.startswith("https:")
+        self._breaker = breaker
+        self._make_pool = partial(_Pool, tls=base_url.startswith("https:"), max_calls=max_calls)
         # By process ID: a forked worker must not share its parent's connections. Made at first use, locks included:
         # gevent replaces what they are made of after the application was loaded.
         self._pools: dict[int, _Pool] = {}
 
     def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
-        """Exchange one request for an answer.
+        """Exchange one request for an answer; one that may be repeated has a second try.
 
         Args:
             request: to the instance.
-            deadline: of the visit that asks, on the monotonic clock; without one the request has `TOTAL_TIMEOUT`.
+            deadline: of the visit that asks, on the monotonic clock; see `Tries`.
 
         Raises:
-            BackendUnreachable: no complete answer in time.
+            BackendUnreachable: no complete answer in time; `CircuitOpen` if it was not even asked.
+            BackendBusy: as many requests as may wait do, or there was too little time left to ask.
             BackendNonsense: the answer is too long, or compressed.
         """
-        if deadline is None:
-            deadline = time.monotonic() + TOTAL_TIMEOUT
-        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), _Pool(tls=self._tls))
-        if not pool.places.acquire(timeout=max(0.0, deadline - time.monotonic())):
-            raise BackendUnreachable("no answer in time")
-        try:
-            token = self._token if isinstance(self._token, str) else self._token() if request.private else ""
-            with unheard():
-                return _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
-        except FAILURES as exc:
-            # The kind of exception is enough: its text could hold a URL, and must not go along as the context either.
-            failure = type(exc).__name__
-        finally:
-            pool.places.release()
-        raise BackendUnreachable(failure)
+        tries = Tries(request, deadline, self._breaker)
+        for pause in tries.pauses():
+            if pause:
+                time.sleep(pause)
+            try:
+                tries.note(self._once(request, tries.deadline))
+            except BackendBusy as exc:
+                tries.note(exc)
+        return tries.answer
+
+    def _once(self, request: BackendRequest, deadline: float) -> BackendResponse | BackendError:
+        pool = self._pools.get(os.getpid()) or self._pools.setdefault(os.getpid(), self._make_pool())
+        with pool.place(deadline):
+            left = deadline - time.monotonic()
+            response: BackendResponse | BackendError
+            try:
+                token = self._token if isinstance(self._token, str) else self._token() if request.private else ""
+                with unheard():
+                    response = _exchange(pool.connections, self._instance.outgoing(request, token), deadline)
+            except FAILURES as exc:
+                # The kind of exception is enough: its text could hold a URL, and must not go along as the context.
+                late = isinstance(exc, httpcore.TimeoutException)
+                response = no_answer(left) if late else BackendUnreachable(type(exc).__name__)
+        self._breaker.heard(response)
+        return response
+
+    def probe(self) -> bool:
+        """Tell whether the backend answers at all, though the circuit is open."""
+        return answered(self._once(get_config().request, time.monotonic() + PROBE_SECONDS))
 
     def close(self) -> None:
         """Close the connections of this process."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
 from inspect import iscoroutinefunction
 from typing import Any, cast
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from taler_paywall import crockford
 from taler_paywall.errors import CodecError, ConfigError
 from taler_paywall.http import Request
 from taler_paywall.look import Look, look_of
+from taler_paywall.option_values import Values
 from taler_paywall.resource import Rule
 from taler_paywall.rulecheck import problems_of, rules_of
 from taler_paywall.settings import Options, RuleList, Settings
@@ -26,8 +26,8 @@ DEFAULT_MAX_POLLS = 400
 MIN_KEY_BYTES = 32
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
+_CACHE = re.compile(r"(rediss?|unix)://\S+\Z").match
 _SANDBOX = re.compile(r"sandbox:(\d{0,5})\Z")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 _TOKEN = re.compile(r"secret-token:[!-~]+\Z")
 
 
@@ -45,13 +45,11 @@ def resolve(rules: RuleList, options: Options, environ: Mapping[str, str] = os.e
     return _Resolver(options, environ).settings(rules_of(rules))
 
 
-class _Resolver:
-    """Collects mistakes while it reads one option after another."""
+class _Resolver(Values):
+    """Reads what each option means to a paywall."""
 
-    def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
-        self.options: Mapping[str, Any] = options
-        self.environ = environ
-        self.problems: list[str] = []
+    #: Whether nobody finds the site but from this machine, where everybody has the same address.
+    local = True
 
     def settings(self, rules: list[Rule]) -> Settings:
         enabled = bool(self.options.get("enabled", True))
@@ -88,16 +86,29 @@ class _Resolver:
             enabled=enabled,
             strict=bool(self.options.get("strict")),
             look=self.look(rules),
-            max_polls=int(self.number("max_polls", DEFAULT_MAX_POLLS, least=0)),
+            **self.load(),
         )
         if self.problems and enabled:
             raise ConfigError(self.problems)
         return settings
 
-    def given(self, name: str) -> Any:
-        """Return an option, from the environment if it was not given as a keyword."""
-        value = self.options.get(name)
-        return (self.environ.get(f"TALER_PAYWALL_{name.upper()}") or None) if value is None else value
+    def load(self) -> dict[str, Any]:
+        """Return how much may happen at once, and what helps when it is too much or too little."""
+        cache, networks = self.options.get("cache"), tuple(self.networks())
+        if cache is not None and not _is_redis(cache):
+            self.problems.append("cache is an address of Redis: redis://HOST:PORT/0, rediss://…, unix:///PATH; or None")
+        if cache is not None and self.given("public_url") is None:
+            self.problems.append("cache needs public_url: what is shared has to be told from what other sites share")
+        return {
+            "max_polls": int(self.number("max_polls", DEFAULT_MAX_POLLS, least=0)),
+            "max_backend_calls": self.bound("max_backend_calls", None),
+            "max_orders": self.bound("max_orders", None if self.local else 600),
+            "max_orders_per_client": self.bound("max_orders_per_client", None if self.local else 60),
+            "serve_known_for": self.seconds("serve_known_for", 3600, least=0),
+            "cache": cache,
+            "trusted_proxies": networks,
+            "on_event": tuple(self.subscribers()),
+        }
 
     def backend(self) -> tuple[str, int | None]:
         backend = self.given("backend")
@@ -153,38 +164,14 @@ class _Resolver:
                 "public_url is missing: where readers find this site, for example https://news.example "
                 "(environment: TALER_PAYWALL_PUBLIC_URL)"
             )
+        self.local = url is None or urlsplit(url).hostname in LOOPBACK
         play_money = not required and not self.options.get("allow_play_money")
-        if url and play_money and urlsplit(url).hostname not in LOOPBACK:
+        if url and play_money and not self.local:
             self.problems.append(
                 f"public_url {url} with backend='sandbox:' would sell for play money; configure a real backend, or set "
                 "allow_play_money=True"
             )
         return url
-
-    def url(self, name: str, *, slash: bool) -> str | None:
-        value = self.given(name)
-        return None if value is None else self.checked_url(name, value, slash=slash) or None
-
-    def checked_url(self, name: str, value: Any, *, slash: bool) -> str:
-        """Return an http(s) URL in one spelling, with or without a slash at the end; empty if it is none."""
-        url = _plain_url(value)
-        if url is None:
-            self.problems.append(f"{name} is no plain http or https URL (no user name, query or fragment)")
-            return ""
-        host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-        port = "" if url.port in {None, _DEFAULT_PORTS[url.scheme]} else f":{url.port}"
-        return f"{url.scheme}://{host}{port}{url.path.rstrip('/')}{'/' if slash else ''}"
-
-    def seconds(self, name: str, default: float, *, least: float) -> float:
-        return self.number(name, default, least=least, unit=" of seconds or a timedelta")
-
-    def number(self, name: str, default: float, *, least: float, unit: str = "") -> float:
-        value = self.options.get(name, default)
-        number = value.total_seconds() if unit and isinstance(value, timedelta) else value
-        if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number < 2**31:
-            self.problems.append(f"{name} is a number{unit}, at least {least:g}")
-            return default
-        return number
 
     def look(self, rules: list[Rule]) -> Look:
         given = {name: self.options.get(name) for name in ("site_name", "logo", "colours", "templates")}
@@ -200,23 +187,6 @@ class _Resolver:
         missing = teasers.difference(environment(look.templates).list_templates()) if teasers else ()
         self.problems += [f"there is no template {name!r}: option templates names a directory" for name in missing]
         return look
-
-    def one_of(self, name: str, *choices: str) -> Any:
-        value = self.options.get(name, choices[0])
-        if value not in choices:
-            self.problems.append(f"{name} is {' or '.join(map(repr, choices))}, not {value!r}")
-        return value
-
-    def origins(self, given: Any) -> Iterable[str]:
-        given = [given] if isinstance(given, str) else given
-        if not isinstance(given, list | tuple | set | frozenset):
-            self.problems.append("cors_origins is a list of origins such as 'https://app.example'")
-            return
-        for origin in given:
-            url = self.checked_url("cors_origins", origin, slash=False)
-            if urlsplit(url).path:
-                self.problems.append(f"cors_origins: {origin!r} is no origin such as 'https://app.example'")
-            yield url
 
     def exempt(self) -> Callable[[Request], bool] | None:
         exempt: Any = self.options.get("exempt")
@@ -241,13 +211,9 @@ class _Resolver:
         return prefix
 
 
-def _plain_url(value: Any) -> SplitResult | None:
-    """Return the parts of an http(s) URL that nobody reads in two ways, None if it is none."""
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or set(value) & set(' \\"<>'):
-        return None
+def _is_redis(cache: Any) -> bool:
+    """Tell whether an address of Redis can be read; what is wrong with one is not told, for it may hold a password."""
     try:
-        url = urlsplit(value)
-        usable = url.scheme in _DEFAULT_PORTS and bool(url.hostname) and url.port != 0
+        return isinstance(cache, str) and bool(_CACHE(cache)) and (urlsplit(cache).port or 0) >= 0
     except ValueError:
-        return None
-    return url if usable and "@" not in url.netloc and not url.query and not url.fragment else None
+        return False

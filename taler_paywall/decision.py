@@ -11,6 +11,9 @@ from taler_paywall.discreet import Discreet
 from taler_paywall.operations import Payment
 from taler_paywall.session import Order
 
+#: Why a resource is delivered: the backend has just said "paid", or not long ago; or longer ago, and now it is away.
+GrantReason = Literal["paid", "remembered", "known"]
+
 
 class Grant(msgspec.Struct, frozen=True):
     """Deliver the resource (DD 07, steps 3 and 9).
@@ -19,11 +22,13 @@ class Grant(msgspec.Struct, frozen=True):
         payment: what opened it.
         order: of the payment.
         page: where to bring the reader first, empty to deliver at once.
+        reason: on whose word.
     """
 
     payment: Payment
     order: Order
     page: str = ""
+    reason: GrantReason = "remembered"
 
 
 class PaymentRequired(Discreet, frozen=True):
@@ -83,10 +88,15 @@ class NotAcceptable(msgspec.Struct, frozen=True):
 
 
 class CookiesNeeded(msgspec.Struct, frozen=True):
-    """The browser came back from the backend's page without any of our cookies."""
+    """The browser came back from the backend's page without any of our cookies.
+
+    Args:
+        https_page: where it would keep them, if it came by plain http.
+    """
 
     reason: ClassVar[str] = "cookies-needed"
     order: ClassVar[None] = None
+    https_page: str = ""
 
 
 class RefundQuestion(msgspec.Struct, frozen=True):

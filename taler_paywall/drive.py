@@ -6,13 +6,26 @@ flow, because a failure is an answer too; any other exception is a bug and surfa
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Generator
+from inspect import isawaitable
 from typing import Any, TypeVar
 
-from taler_paywall.cache import MemoryCache
 from taler_paywall.errors import BackendError
 from taler_paywall.flights import AsyncBackend, Backend, aask, abandon, ask
-from taler_paywall.operations import Call, Forget, LearnLinks, Op, Recall, RecallKey, RecallLinks, Remember
+from taler_paywall.memory import Memory
+from taler_paywall.operations import (
+    Call,
+    Forget,
+    LearnLinks,
+    MayOrder,
+    Op,
+    Recall,
+    RecallKey,
+    RecallKnown,
+    RecallLinks,
+    Remember,
+)
 
 T = TypeVar("T")
 
@@ -55,34 +68,41 @@ async def arun(flow: Generator[Op[Any], Any, T], perform: Callable[[Op[Any]], Aw
         flow.close()
 
 
-def perform(op: Op[Any], backend: Backend, cache: MemoryCache, deadline: float | None = None) -> Any:
+def perform(op: Op[Any], backend: Backend, memory: Memory, deadline: float | None = None) -> Any:
     """Perform one operation, blocking; no call to the backend goes on past the deadline on the monotonic clock."""
     if isinstance(op, Call):
         return ask(op, backend, deadline)
-    return _perform_cached(op, backend, cache)
+    return _perform_here(op, backend, memory)
 
 
-async def aperform(op: Op[Any], backend: AsyncBackend, cache: MemoryCache, deadline: float | None = None) -> Any:
+async def aperform(op: Op[Any], backend: AsyncBackend, memory: Memory, deadline: float | None = None) -> Any:
     """Perform one operation, awaiting; the same otherwise."""
     if isinstance(op, Call):
         return await aask(op, backend, deadline)
-    return _perform_cached(op, backend, cache)
+    answer = _perform_here(op, backend, memory)
+    # A memory that other processes share has to be waited for.
+    return await answer if isawaitable(answer) else answer
 
 
-def _perform_cached(op: Op[Any], backend: Backend | AsyncBackend, cache: MemoryCache) -> Any:
+def _perform_here(op: Op[Any], backend: Backend | AsyncBackend, memory: Memory) -> Any:
     match op:
         case Recall():
-            return cache.get(op.keys)
+            return memory.payments.get(op.keys)
+        case RecallKnown():
+            return memory.payments.known(op.keys)
         case Remember():
-            return cache.put(op.key, op.payment, op.seconds, op.merchant_pub)
-        case RecallKey():
-            return cache.merchant_pub
-        case RecallLinks():
-            return cache.links_as_built
-        case LearnLinks():
-            return cache.learn_links(as_built=op.as_built)
+            memory.learnt.learn_key(op.merchant_pub)
+            return memory.payments.put(op.key, op.payment, op.seconds)
         case Forget():
             abandon(backend, op.order_id)
-            return cache.forget(op.order_id)
+            return memory.payments.forget(op.order_id, lasting=op.lasting)
+        case MayOrder():
+            return memory.limits.take(op.client, time.monotonic())
+        case RecallKey():
+            return memory.learnt.merchant_pub
+        case RecallLinks():
+            return memory.learnt.links_as_built
+        case LearnLinks():
+            return memory.learnt.learn_links(as_built=op.as_built)
         case _:
             raise TypeError(f"no way to perform {op!r}")

@@ -5,6 +5,7 @@ TalerPaywallError
 ├── CodecError           a malformed amount, base32 text, URI, time or contract (also a ValueError)
 └── BackendError         thrown into the flow, which answers "unknown"
     ├── BackendUnreachable   no answer in time
+    │   └── CircuitOpen          it is not asked for a while, for it did not answer
     ├── BackendBusy          too many requests wait for the backend already
     ├── BackendRejected      an answer with an error status and code
     └── BackendNonsense      an answer that breaks the merchant API
@@ -36,21 +37,34 @@ class CodecError(TalerPaywallError, ValueError):
     """A text or a JSON value is not what the Taler specifications allow; the message says why."""
 
 
+#: From here on the status says that the backend is at fault.
+SERVER_ERROR = 500
+
+
 class BackendError(TalerPaywallError):
     """The merchant backend could not be asked, or its answer cannot be used."""
 
     #: Short, stable code for logs.
     reason = "backend"
+    #: Whether it is the backend that is away, and no fault of ours or of the question.
+    outage = False
 
 
 class BackendUnreachable(BackendError):
     """No complete answer came within the deadline."""
 
     reason = "backend-unreachable"
+    outage = True
+
+
+class CircuitOpen(BackendUnreachable):
+    """The backend failed several times in a row; until it answers a probe it is not asked."""
+
+    reason = "circuit-open"
 
 
 class BackendBusy(BackendError):
-    """As many requests as are allowed wait for the backend already; the next one is not sent."""
+    """As many requests as are allowed wait for the backend already; this one is not sent, or has no time left."""
 
     reason = "backend-busy"
 
@@ -70,6 +84,7 @@ class BackendRejected(BackendError):
         super().__init__(f"the backend answered {http_status} with code {code}{': ' if hint else ''}{hint}")
         self.http_status = http_status
         self.code = code
+        self.outage = http_status >= SERVER_ERROR
 
 
 #: What the operator can do, by GNU Taler error code or HTTP status.

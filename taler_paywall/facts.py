@@ -140,6 +140,16 @@ _COOKIES_NEEDED = _Text(
     ),
     go_on=_("Go on"),
 )
+_HTTPS_NEEDED = _Text(
+    402,
+    "cookies-needed",
+    _("Https is needed"),
+    _(
+        "This site keeps what you buy in a cookie, and your browser keeps it only if it comes by https. If you have "
+        "paid already, your wallet proves it, and nothing is paid twice."
+    ),
+    go_on=_("Go on by https"),
+)
 _REFUND_QUESTION = _Text(
     200,
     "refund",
@@ -164,6 +174,7 @@ _REFUSALS = {
     "malformed-preflight": _("The preflight names no method, or no headers, of HTTP."),
     "body-too-long": _("The form is too long."),
     "too-often": _("That was too often in a short time. Please wait a minute."),
+    "too-many-orders": _("Too many have begun to buy here in a short time. Please come back in a minute."),
     "not-for-sale": _("There is nothing to buy at that address."),
     "not-refundable": _("This cannot be given back here."),
     "nothing-to-refund": _("There is no payment of this browser that could be given back."),
@@ -210,8 +221,8 @@ def _said(decision: Denial, page: str) -> tuple[_Text, str]:
             return _TRY_AGAIN, page
         case NotAcceptable():
             return _NOT_ACCEPTABLE, ""
-        case CookiesNeeded():
-            return _COOKIES_NEEDED, page
+        case CookiesNeeded(https_page=url):
+            return (_HTTPS_NEEDED, url) if url else (_COOKIES_NEEDED, page)
         case RefundQuestion():
             return _REFUND_QUESTION, page
         case Unavailable():

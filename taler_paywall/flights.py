@@ -16,13 +16,15 @@ from typing import Any, Generic, Protocol, TypeVar
 import anyio
 from anyio.lowlevel import current_token
 
-from taler_paywall.errors import BackendUnreachable
+from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse, Call
 from taler_paywall.transport import TOTAL_TIMEOUT
 
 T = TypeVar("T")
 # As texts: anyio loads its events, and half of itself with them, when they are first named.
 E = TypeVar("E", "anyio.Event", "threading.Event")
+
+_OTHERS_WAIT = "no time was left to wait for the answer to others"
 
 
 class Backend(Protocol):
@@ -39,16 +41,18 @@ class AsyncBackend(Protocol):
 
 @dataclass(eq=False, slots=True)
 class _Flight(Generic[E]):
-    """One exchange with the backend that others may wait for. Answers are shared, failures never.
+    """One exchange with the backend that others may wait for.
 
     Args:
         landed: set when it is over.
         response: None as long as there is none, and if it failed or was given up.
+        away: why the backend could not be reached: neither can it be for the others.
         lasts: whether the answer counts for those, too, who came when it was on its way.
     """
 
     landed: E
     response: BackendResponse | None = None
+    away: str = ""
     lasts: bool = False
 
     def land(self, op: Call[T], response: BackendResponse) -> T:
@@ -57,6 +61,19 @@ class _Flight(Generic[E]):
         answer = op.parse(response)
         self.lasts = op.lasts is not None and op.lasts(answer)
         return answer
+
+    def shared(self, *, late: bool) -> BackendResponse | None:
+        """Return the answer for somebody else, None if there is none.
+
+        Args:
+            late: whether the exchange was on its way already when that one came.
+
+        Raises:
+            BackendUnreachable: the backend could not be reached.
+        """
+        if self.away:
+            raise BackendUnreachable(self.away)
+        return self.response if self.lasts or not late else None
 
 
 #: By process or event loop, backend and request. A forked worker waits for nothing of its parent's.
@@ -68,8 +85,9 @@ def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
     """Ask the backend, or wait for the answer to another visit that asks the same.
 
     An exchange that was on its way already counts if its answer lasts; all who came meanwhile share the next one.
-    Whoever leads may fail, be given up or run out of time: then the others share one more, and if that fails as well
-    each asks for itself, in the time that it has left.
+    If the backend cannot be reached, nobody who waits reaches it. Whoever leads may fail otherwise, be given up or run
+    out of time: then the others share one more, and if that fails as well each asks for itself, in the time that it has
+    left.
     """
     key = (os.getpid(), backend, op.request)
     for late in (True, False) if op.lasts else ():
@@ -79,12 +97,15 @@ def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
         if flight is mine:
             try:
                 return mine.land(op, backend.send(op.request, deadline))
+            except BackendUnreachable as exc:
+                mine.away = str(exc)
+                raise
             finally:
                 _land(key, mine)
         if not flight.landed.wait(_seconds_left(deadline)):
-            raise BackendUnreachable("no answer in time")
-        if flight.response and (flight.lasts or not late):
-            return op.parse(flight.response)
+            raise BackendBusy(_OTHERS_WAIT)
+        if (response := flight.shared(late=late)) is not None:
+            return op.parse(response)
     return op.parse(backend.send(op.request, deadline))
 
 
@@ -97,14 +118,17 @@ async def aask(op: Call[T], backend: AsyncBackend, deadline: float | None) -> T:
         if flight is mine:
             try:
                 return mine.land(op, await backend.send(op.request, deadline))
+            except BackendUnreachable as exc:
+                mine.away = str(exc)
+                raise
             finally:
                 _land(key, mine)
         with anyio.move_on_after(_seconds_left(deadline)):
             await flight.landed.wait()
         if not flight.landed.is_set():
-            raise BackendUnreachable("no answer in time")
-        if flight.response and (flight.lasts or not late):
-            return op.parse(flight.response)
+            raise BackendBusy(_OTHERS_WAIT)
+        if (response := flight.shared(late=late)) is not None:
+            return op.parse(response)
     return op.parse(await backend.send(op.request, deadline))
 
 

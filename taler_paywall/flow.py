@@ -25,19 +25,22 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from taler_paywall.addresses import client_of
 from taler_paywall.amount import Amount
 from taler_paywall.answers import Claimed, OrderCreated, OrderUnknown, Paid, Unpaid
+from taler_paywall.attempts import Attempts, Unusable
 from taler_paywall.decision import (
     CookiesNeeded,
     Decision,
     Grant,
+    GrantReason,
     NotAcceptable,
     PaymentRequired,
     Refunded,
+    Refused,
     TryAgain,
     Unavailable,
 )
-from taler_paywall.discreet import Discreet
 from taler_paywall.errors import BackendError, BackendNonsense, BackendRejected
 from taler_paywall.evidence import check_pay_uri, checked_status_url, judge
 from taler_paywall.merchant import get_order, get_public_order, h_contract_of, order_links, post_order
@@ -45,39 +48,24 @@ from taler_paywall.offer import Offer, Storefront, leads_to, order_request
 from taler_paywall.operations import (
     Forget,
     LearnLinks,
+    MayOrder,
     Op,
     Payment,
     PaymentKey,
     Recall,
+    RecallKnown,
     RecallLinks,
     Remember,
-    SessionId,
 )
 from taler_paywall.session import Order
 from taler_paywall.visit import Visit
 
 #: A payment that can no longer be refunded is good for a day, in seconds.
 SETTLED_SECONDS = 86_400.0
-#: A request performs at most nine operations, beside those about links. Looking at one order takes up to three, in
-#: general one, and at the first that a wallet has claimed one more; so many may be spent on the orders that a browser
-#: has, and so many of these be unusable where a new order has to follow.
+#: A request performs at most nine operations, beside those about links, budgets and what is known no more. Looking at
+#: one order takes up to three, in general one, and at the first that a wallet has claimed one more; so many may be
+#: spent on the orders that a browser has, and so many of these be unusable where a new order has to follow.
 MAX_CHECK, MAX_ASKED, MAX_UNUSABLE = 3, 5, 3
-
-
-class Unusable(Discreet, frozen=True):
-    """An order that can neither be paid nor opens the resource: the next attempt replaces it.
-
-    Args:
-        reason: ``claimed``, ``moved`` (it was paid here, and is in another browser now), ``expired``,
-            ``unknown-order``, ``other-resource``, or why a proof was not acceptable.
-        anew: whether the next order must look new to a wallet, which would otherwise prove the old one and not pay.
-        claimed: what a wallet holds: perhaps it has proved an earlier payment since.
-    """
-
-    hidden = frozenset({"claimed"})
-    reason: str
-    anew: bool = False
-    claimed: Claimed | None = None
 
 
 Flow = Generator[Op[Any], Any, Decision]
@@ -99,10 +87,16 @@ def payment_flow(storefront: Storefront, visit: Visit, offer: Offer) -> Flow:
     try:
         return (yield from _Steps(storefront, visit, offer).decide())
     except BackendError as exc:
+        # Who was confirmed not long ago reads on while nobody can be asked; not if we ourselves did not ask.
+        known = (yield RecallKnown(keys)) if keys and exc.outage else None
+        if known:
+            return remembered(visit, offer, known[0], known[1], "known")
         return Unavailable(exc.reason, str(exc))
 
 
-def remembered(visit: Visit, offer: Offer, key: PaymentKey, payment: Payment) -> Grant:
+def remembered(
+    visit: Visit, offer: Offer, key: PaymentKey, payment: Payment, reason: GrantReason = "remembered"
+) -> Grant:
     """Deliver what the session-payment-cache holds: step 3, for who can look into it without waiting.
 
     Args:
@@ -110,15 +104,16 @@ def remembered(visit: Visit, offer: Offer, key: PaymentKey, payment: Payment) ->
         offer: the resource.
         key: the one of `Visit.keys` that is held.
         payment: under this key.
+        reason: whether it is still believed, or the backend should confirm it but is away.
     """
     order = visit.orders[visit.keys(offer.resource).index(key)]
-    return grant(visit, offer, order, payment)
+    return grant(visit, offer, order, payment, reason)
 
 
-def grant(visit: Visit, offer: Offer, order: Order, payment: Payment) -> Grant:
+def grant(visit: Visit, offer: Offer, order: Order, payment: Payment, reason: GrantReason) -> Grant:
     """Deliver; at the fulfillment URL the reader is brought to the page that was asked for, once."""
     elsewhere = order.page and visit.page != order.page
-    return Grant(payment, order, order.page if elsewhere and leads_to(offer, order, visit.page) else "")
+    return Grant(payment, order, order.page if elsewhere and leads_to(offer, order, visit.page) else "", reason)
 
 
 class _Steps(msgspec.Struct, frozen=True):
@@ -127,6 +122,11 @@ class _Steps(msgspec.Struct, frozen=True):
     storefront: Storefront
     visit: Visit
     offer: Offer
+
+    @property
+    def attempts(self) -> Attempts:
+        """The orders that this visit may make."""
+        return Attempts(self.storefront, self.visit, self.offer)
 
     def decide(self) -> Flow:
         """Run the steps. One replacement per request in all: no answer can make orders without end."""
@@ -137,14 +137,16 @@ class _Steps(msgspec.Struct, frozen=True):
             return CookiesNeeded()
         if not (self.visit.buy_again or self.visit.request.may_order(self.storefront.cors_origins)):
             return PaymentRequired(self.offer.amount)
-        order = self.next_attempt(self.visit.orders[0], known) if known else self.first_attempt()  # 4
+        if (yield MayOrder(client_of(self.visit.request, self.storefront.trusted_proxies))):
+            return Refused(429, "too-many-orders")
+        order = self.attempts.after(self.visit.orders[0], known) if known else self.attempts.first()  # 4
         outcome = yield from self.create(order)
         if known is None and isinstance(outcome, Unusable):
-            order = self.next_attempt(order, outcome)
+            order = self.attempts.after(order, outcome)
             outcome = yield from self.create(order)
         if known is None and isinstance(outcome, Refunded):
             # Without a cookie nobody knows yet whether it was bought again since.
-            later = yield from self.check(self.next_attempt(order, Unusable(outcome.reason, anew=True)))
+            later = yield from self.check(self.attempts.after(order, Unusable(outcome.reason, anew=True)))
             outcome = later if isinstance(later, Grant) else outcome
         return TryAgain(order, outcome.reason) if isinstance(outcome, Unusable) else outcome
 
@@ -202,8 +204,11 @@ class _Steps(msgspec.Struct, frozen=True):
         status = yield from get_order(order.order_id, order.session_id)  # 5
         match status:
             case OrderUnknown():
+                yield from Forget(order.order_id, lasting=False)
                 return Unusable("unknown-order")
             case Claimed():
+                # It is no longer, or was never, paid in this session.
+                yield from Forget(order.order_id, lasting=order.state == "paid")
                 if order.state == "paid":
                     return Unusable("moved")  # 6
                 return Unusable("claimed", claimed=status)  # 6
@@ -247,7 +252,7 @@ class _Steps(msgspec.Struct, frozen=True):
         settled = max(terms.refund_deadline.seconds, terms.wire_transfer_deadline.seconds) < self.visit.now
         seconds = SETTLED_SECONDS if settled else self.storefront.recheck_after
         yield from Remember(key, payment, seconds, terms.merchant_pub)
-        return grant(self.visit, self.offer, order, payment)  # 9
+        return grant(self.visit, self.offer, order, payment, "paid")  # 9
 
     def proved(self, order: Order, earlier: str) -> Step:
         """Judge the earlier order that a wallet proved under this session; the backend's word alone does not grant."""
@@ -275,24 +280,6 @@ class _Steps(msgspec.Struct, frozen=True):
         check_pay_uri(self.storefront, order, status.taler_pay_uri)
         url, order = checked_status_url(self.storefront, status.order_status_url), replace(order, pay_deadline=deadline)
         return PaymentRequired(status.amount or asked, order, url, status.taler_pay_uri)
-
-    def first_attempt(self) -> Order:
-        """Return the order that a browser without one begins with."""
-        return self._order(self.visit.new_session or self.visit.orders[0].session_id, attempt=0, again=0)
-
-    def next_attempt(self, order: Order, outcome: Unusable) -> Order:
-        """Return the order that replaces an unusable one."""
-        following = self._order(order.session_id, order.attempt + 1, order.again + outcome.anew)
-        if outcome.reason == "moved" or (order.state == "moved" and not outcome.anew):
-            following = replace(following, state="moved")
-        # A reader who comes back from the backend's page still wants the page that was asked for at first.
-        return following if following.page else replace(following, page=order.page)
-
-    def _order(self, session_id: SessionId, attempt: int, again: int) -> Order:
-        resource, page = self.offer.resource, self.visit.page
-        order_id = self.storefront.keys.order_id(session_id, resource.name, attempt)
-        order = Order(session_id, order_id, resource.tag, attempt, again, "", page, 0, self.visit.now)
-        return replace(order, page="") if leads_to(self.offer, order, page) else order
 
     def _links(self, order: Order, token: str) -> tuple[str, str] | None:
         return order_links(self.storefront.merchant_base_url, order.order_id, order.session_id, token)

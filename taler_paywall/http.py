@@ -56,6 +56,7 @@ class Request(Discreet, frozen=True):
         query: the query string, without the question mark.
         headers: lower-case names, in the order in which they came.
         websocket: whether it asks for a websocket.
+        peer: the address that the server has the request from, empty if it does not tell.
     """
 
     hidden = frozenset({"query", "headers"})
@@ -66,6 +67,7 @@ class Request(Discreet, frozen=True):
     query: bytes
     headers: Sequence[Header]
     websocket: bool = False
+    peer: str = ""
 
     def header(self, name: bytes) -> bytes:
         """Return a header's value, several of them joined as RFC 9110 and RFC 9113 have it, empty if there is none."""

@@ -90,7 +90,7 @@ class LocalSandbox:
     def _join_or_start(self) -> SandboxSecret:
         state_directory().mkdir(mode=0o700, parents=True, exist_ok=True)
         with _exclusive(secret_path(self._port).with_suffix(".lock")):
-            if not _listens(self._port):
+            if not listens(self._port):
                 if self._known is not None and self._child is None:
                     # One that somebody else started is theirs to start again, with the state that they kept.
                     raise BackendUnreachable(
@@ -111,7 +111,7 @@ class LocalSandbox:
         command += ["--currency", self._currency, "--secret-file", str(secret_path(self._port)), "--exit-with-stdin"]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)  # noqa: S603 - our own
         deadline = time.monotonic() + START_TIMEOUT
-        while not _listens(self._port):
+        while not listens(self._port):
             if child.poll() is not None:
                 raise BackendUnreachable(f"the sandbox ended with status {child.returncode}")
             if time.monotonic() > deadline:
@@ -131,7 +131,8 @@ def _exclusive(file: Path) -> Iterator[None]:
         yield
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Tell whether anybody listens at a port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -50,7 +50,7 @@ _REFUSALS = frozenset({301, 302, 303, 307, 308, 403, 404, 410})
 
 def get_config() -> Call[MerchantConfig]:
     """Ask what kind of backend this is (``GET config``)."""
-    return Call(BackendRequest("GET", "config"), _expect(MerchantConfig))
+    return Call(BackendRequest("GET", "config", repeatable=True), _expect(MerchantConfig))
 
 
 def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
@@ -65,7 +65,8 @@ def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
             return OrderExists()
         return _expect(OrderCreated)(response)
 
-    request = BackendRequest("POST", "private/orders", body=msgspec.json.encode(body), private=True)
+    # With an ID of our own, so that the second one finds what the first one has made.
+    request = BackendRequest("POST", "private/orders", body=msgspec.json.encode(body), private=True, repeatable=True)
     # What the order was made with never changes: whoever asks for the same is told the same.
     return Call(request, parse, lasts=lambda _: True)
 
@@ -90,7 +91,7 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
         return _convert(answer, kinds[status])
 
     query = (("session_id", session_id), _REFUNDED_TOO)
-    request = BackendRequest("GET", f"private/orders/{_quoted(order_id)}", query, private=True)
+    request = BackendRequest("GET", f"private/orders/{_quoted(order_id)}", query, private=True, repeatable=True)
     # Whoever asks has perhaps just paid: "unpaid" and "claimed" hold for those alone who asked before.
     return Call(request, parse, lasts=lambda status: isinstance(status, Paid))
 
@@ -119,7 +120,8 @@ def get_public_order(
     query += [("session_id", session_id), _REFUNDED_TOO]
     if wait:
         query.append(("timeout_ms", str(int(wait * 1000))))
-    return Call(BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query), wait=wait), parse)
+    request = BackendRequest("GET", f"orders/{_quoted(order_id)}", tuple(query), wait=wait, repeatable=not wait)
+    return Call(request, parse)
 
 
 def h_contract_of(status: Claimed) -> str:

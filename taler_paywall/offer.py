@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import msgspec
 
+from taler_paywall.addresses import Networks
 from taler_paywall.amount import Amount
 from taler_paywall.resource import Resource, Rule
 from taler_paywall.session import Keys, Order
@@ -29,6 +30,7 @@ class Storefront:
         merchant_pub: the instance's public key, None if any is accepted.
         cors_origins: whose scripts may buy, if they are of the same site.
         partial_refund: whether a refund of a part takes the purchase back.
+        trusted_proxies: networks whose word counts for who the client is.
     """
 
     public_url: str
@@ -39,6 +41,7 @@ class Storefront:
     merchant_pub: str | None = None
     cors_origins: frozenset[str] = frozenset()
     partial_refund: Literal["revoke", "keep"] = "revoke"
+    trusted_proxies: Networks = ()
 
 
 class Offer(msgspec.Struct, frozen=True):

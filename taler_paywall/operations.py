@@ -55,6 +55,7 @@ class BackendRequest:
         body: JSON, or None.
         private: whether it carries the access token.
         wait: for how many seconds the backend may hold its answer back.
+        repeatable: whether it may be sent once more if nobody knows what has become of it.
     """
 
     method: str
@@ -63,6 +64,7 @@ class BackendRequest:
     body: bytes | None = field(default=None, repr=False)
     private: bool = False
     wait: float = 0.0
+    repeatable: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ class Recall(Op[tuple[PaymentKey, Payment] | None], frozen=True):
     keys: tuple[PaymentKey, ...]
 
 
+class RecallKnown(Op[tuple[PaymentKey, Payment] | None], frozen=True):
+    """Look for one that should be confirmed anew, but was confirmed not long ago: for while nobody can be asked."""
+
+    keys: tuple[PaymentKey, ...]
+
+
 class Remember(Op[None], frozen=True):
     """Put a payment into the session-payment-cache for at most ``seconds``, and learn the key that signs payments."""
 
@@ -142,6 +150,22 @@ class LearnLinks(Op[None], frozen=True):
 
 
 class Forget(Op[None], frozen=True):
-    """Drop what the session-payment-cache holds of an order, in whatever session: it was refunded."""
+    """Drop what the session-payment-cache holds of an order, in whatever session.
+
+    Args:
+        order_id: of the order.
+        lasting: whether it was refunded, so that no answer that is on its way brings it back.
+    """
 
     order_id: str
+    lasting: bool = True
+
+
+class MayOrder(Op[float], frozen=True):
+    """Take one from a client's budget of new orders; the answer is how many seconds to wait, 0 if it was there.
+
+    Args:
+        client: the address that the request comes from, empty if nobody knows.
+    """
+
+    client: str

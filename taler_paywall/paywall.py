@@ -6,21 +6,26 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
 import msgspec
 
+from taler_paywall.addresses import proxy_problem
 from taler_paywall.currencies import Currencies
 from taler_paywall.decision import Decision, Denial, Grant, PaymentRequired, Refused, Unavailable
 from taler_paywall.discreet import Discreet
+from taler_paywall.events import MAX_TOLD, Event, Events
 from taler_paywall.flow import Flow, payment_flow, remembered
 from taler_paywall.http import Header, Request, Response, granted_headers
 from taler_paywall.offer import Offer, Storefront
 from taler_paywall.offers import Offers
 from taler_paywall.operations import Payment, PaymentKey
 from taler_paywall.pages import PLAY_MONEY, Pages
+from taler_paywall.report import events_of
 from taler_paywall.reserved import Errand, Reserved
+from taler_paywall.scheme import scheme_problem
 from taler_paywall.session import Cookies, Keys
 from taler_paywall.settings import Settings
 from taler_paywall.visit import Visit
@@ -36,6 +41,7 @@ class Case(Discreet, frozen=True):
         offer: what is asked for.
         secret: of a fresh session, empty if there is another.
         decide: makes the flow.
+        began: when it was opened, in seconds of `time.monotonic`.
     """
 
     hidden = frozenset({"secret", "decide"})
@@ -43,6 +49,7 @@ class Case(Discreet, frozen=True):
     offer: Offer
     secret: str
     decide: Callable[[Visit, Offer], Flow]
+    began: float = 0.0
     #: The backend answers at once, or too late.
     wait: ClassVar[float] = 0.0
 
@@ -73,13 +80,14 @@ class Granted(Discreet, frozen=True):
         return private
 
 
-class Paywall:
+class SitePaywall:
     """Everything about one site that lasts longer than a request.
 
     Args:
         settings: checked options.
         secret_keys: oldest first.
         public_url: of the site.
+        events: who is told what happens.
         long_polls: whether a poll may wait for its answer.
         at_hand: looks into a session-payment-cache that does not have to be waited for, None if there is none; what is
             found there is delivered without the flow.
@@ -90,6 +98,7 @@ class Paywall:
         settings: Settings,
         secret_keys: tuple[bytes, ...],
         public_url: str,
+        events: Events,
         *,
         long_polls: bool = True,
         at_hand: Callable[[tuple[PaymentKey, ...]], tuple[PaymentKey, Payment] | None] | None = None,
@@ -110,12 +119,15 @@ class Paywall:
             merchant_pub=settings.merchant_pub,
             cors_origins=settings.cors_origins,
             partial_refund=settings.partial_refund,
+            trusted_proxies=settings.trusted_proxies,
         )
         self._at_hand = at_hand
         self._currencies = Currencies()
         self._extra = (PLAY_MONEY,) if settings.sandbox_port is not None else ()
         max_polls = settings.max_polls if long_polls else None
-        self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, max_polls)
+        self._events = events
+        self._reserved = Reserved(self._storefront, self._cookies, self._pages, self._offers, events, max_polls)
+        self._noticed: set[str] = set()
 
     def concerns(self, path: str, raw_path: bytes | None, root_path: str) -> bool:
         """Tell, for next to nothing, whether a path may be protected or reserved; if not, nothing else is done."""
@@ -129,6 +141,7 @@ class Paywall:
             body: of a form of ours, None if it is longer than `MAX_FORM`, or cut off.
         """
         if self._prefix in request.path and request.app_path.startswith(self._prefix):
+            self._notice(request)
             answer = self._reserved.answer(request, request.app_path.removeprefix(self._prefix), body)
             return self._case(*answer, reorder=True) if isinstance(answer, tuple) else answer
         found = self._offers.asked(request)
@@ -150,18 +163,25 @@ class Paywall:
             return cast("Response", outcome)
         decision: Decision = outcome
         if not isinstance(decision, Grant):
+            self._tell(case, decision)
             response = self._explained(case, decision)
-        elif decision.page or case.visit.buy_again:
-            response = self._pages.lead(case.visit.request, decision.page or case.visit.request.target)
         else:
-            return Granted(decision.payment, self._set_cookies(case, decision), self._extra)
+            if self._events.deliveries or decision.reason != "remembered":
+                self._tell(case, decision)
+            if not (decision.page or case.visit.buy_again):
+                return Granted(decision.payment, self._set_cookies(case, decision), self._extra)
+            response = self._pages.lead(case.visit.request, decision.page or case.visit.request.target)
         cookies = ((b"set-cookie", cookie) for cookie in self._set_cookies(case, decision))
         return replace(response, headers=(*response.headers, *cookies))
+
+    def _tell(self, case: Case, decision: Decision) -> None:
+        for event in events_of(case.visit, case.offer, decision, time.monotonic() - case.began):
+            self._events.tell(event)
 
     def _explained(self, case: Case, decision: Denial) -> Response:
         """Answer who is not let through."""
         request, offer = case.visit.request, case.offer
-        self._report(case, decision)
+        self._notice(request, decision)
         if case.visit.buy_again and isinstance(decision, PaymentRequired):
             if request.method == "GET" and self._pages.are_shown_for(offer.rule):
                 return self._pages.lead(request, request.target)
@@ -175,9 +195,22 @@ class Paywall:
             currency=self._currencies.specification(offer.amount.currency),
         )
 
+    def _notice(self, request: Request, decision: Denial | None = None) -> None:
+        """Tell the operator what a request shows to be wrong in front of the site, each thing once in a process."""
+        trusted = self._settings.trusted_proxies
+        problems = {"scheme": scheme_problem(request, self._storefront.public_url, trusted)}
+        if isinstance(decision, Refused) and decision.reason == "too-many-orders":
+            problems["proxy"] = proxy_problem(request, trusted)
+        for kind, problem in problems.items():
+            if problem and kind not in self._noticed:
+                self._noticed.add(kind)
+                _log.warning("%s", problem)
+
     def failed(self, request: Request) -> Response:
         """Answer a request whose case broke, in our code or in the site's callables: closed, and in the log."""
-        _log.exception("unknown reason=internal-error path=%r", request.path)
+        with suppress(Exception):  # a handler of the log may raise as well
+            _log.exception("internal-error: the paywall itself broke; the reader was told to come again")
+        self._events.tell(Event("unknown", "internal-error", resource=request.path[:MAX_TOLD]))
         return self._pages.respond(request, Unavailable("internal-error", ""), None)
 
     def is_form(self, request: Request) -> bool:
@@ -191,7 +224,7 @@ class Paywall:
         secret = "" if orders or known else secrets.token_urlsafe(16)
         session = None if orders else self._keys.session_id(known or secret)
         visit = Visit(request, orders, session, fresh=bool(secret), now=now, buy_again=reorder, rule=offer.rule)
-        case = Case(visit, offer, secret, self._decide)
+        case = Case(visit, offer, secret, self._decide, time.monotonic())
         held = self._at_hand(visit.keys(offer.resource)) if self._at_hand else None
         return self.finish(case, remembered(visit, offer, *held)) if held else case
 
@@ -210,7 +243,7 @@ class Paywall:
         if order is None:
             return ()
         headers, now = case.visit.request.headers, case.visit.now
-        known = (order.order_id, order.session_id) in [(each.order_id, each.session_id) for each in case.visit.orders]
+        known = case.visit.has(order)
         renewed = isinstance(decision, Grant) and self._cookies.renewal_due(headers, order, now)
         if isinstance(decision, Grant):
             read = order.state == "paid" or not case.visit.request.is_navigation
@@ -234,13 +267,3 @@ class Paywall:
             return False
         # A rule of POST does not cover OPTIONS, and one of GET covers no DELETE: the method to come counts.
         return isinstance(self._offers.find(msgspec.structs.replace(request, method=method)), Offer)
-
-    def _report(self, case: Case, decision: Denial) -> None:
-        """Write one line about every refusal and every failure of the backend; never a cookie, token or URL."""
-        name = case.offer.resource.name
-        match decision:
-            case Unavailable(reason=reason, detail=detail):
-                _log.warning("unknown reason=%s resource=%r detail=%r", reason, name, detail)
-            case _:
-                order_id = decision.order.order_id if decision.order else None
-                _log.info("refused reason=%s resource=%r order=%s", decision.reason, name, order_id)

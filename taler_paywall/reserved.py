@@ -5,7 +5,6 @@ Source of the shapes: seed documents 002 (poll-payment) and 003 (``POST orders/I
 
 from __future__ import annotations
 
-import logging
 import re
 import time
 from collections import Counter
@@ -16,19 +15,22 @@ from typing import Any
 from taler_paywall.budget import Budget
 from taler_paywall.decision import CookiesNeeded, RefundQuestion, Refused, Unavailable
 from taler_paywall.errors import BackendBusy
+from taler_paywall.events import MAX_TOLD, Event, Events
 from taler_paywall.forms import is_own, page_of_form, page_of_query
 from taler_paywall.http import Request, Response
 from taler_paywall.merchant import ORDER_UNKNOWN
 from taler_paywall.offer import Offer, Storefront
 from taler_paywall.offers import Offers
-from taler_paywall.operations import ORDER_ID, Op, SessionId
+from taler_paywall.operations import ORDER_ID, Forget, Op, SessionId
 from taler_paywall.own_refund import GivenBack, refund_flow
 from taler_paywall.pages import Pages
 from taler_paywall.polling import MAX_WAIT, Polled, PollFlow, poll_flow
 from taler_paywall.process_lock import ProcessLock
 from taler_paywall.proof import FORBIDDEN, PARAMETER_MALFORMED, PARAMETER_MISSING, Proof, Proved, proof_flow, read_proof
+from taler_paywall.scheme import other_scheme
 from taler_paywall.session import Cookies, Order
 from taler_paywall.templating import STATIC
+from taler_paywall.webhook import Notice, read_notice
 
 #: How many forms one session may send, in so many seconds.
 MAX_FORMS, FORMS_SECONDS = 30, 60.0
@@ -42,9 +44,13 @@ MAX_ATTEMPTS = 8
 _ORDER_ID = re.compile(ORDER_ID).match
 _TIMEOUT = re.compile(r"[0-9]{0,9}\Z").match
 _PROOF = re.compile(r"orders/([^/]+)/paid\Z").match
-_ROUTES = {"poll-payment": {"GET"}, "continue": {"GET"}, "reorder": {"POST"}, "refund": {"GET", "POST"}}
-
-_log = logging.getLogger("taler_paywall")
+_ROUTES = {
+    "poll-payment": {"GET"},
+    "continue": {"GET"},
+    "reorder": {"POST"},
+    "refund": {"GET", "POST"},
+    "webhook": {"POST"},
+}
 
 Answering = Generator[Op[Any], Any, Response]
 
@@ -72,16 +78,24 @@ class Reserved:
         cookies: of the site.
         pages: of the site.
         offers: what is for sale.
+        events: who is told what happens.
         max_polls: how many polls may wait for their answer; None where each would hold a thread, and none may.
     """
 
-    def __init__(
-        self, storefront: Storefront, cookies: Cookies, pages: Pages, offers: Offers, max_polls: int | None
+    def __init__(  # noqa: PLR0917 - the parts of a site, each of its own type
+        self,
+        storefront: Storefront,
+        cookies: Cookies,
+        pages: Pages,
+        offers: Offers,
+        events: Events,
+        max_polls: int | None,
     ) -> None:
         self._storefront = storefront
         self._cookies = cookies
         self._pages = pages
         self._offers = offers
+        self._tell = events.tell
         self._max_polls = max_polls
         self._budget = Budget(MAX_FORMS, FORMS_SECONDS)
         self._waiting: Counter[SessionId] = Counter()
@@ -103,6 +117,8 @@ class Reserved:
         if request.method not in methods or request.websocket:
             refused = self.refuse(request, Refused(405, "method"))
             return replace(refused, headers=(*refused.headers, (b"allow", ", ".join(sorted(methods)).encode())))
+        if name == "webhook":
+            return self._webhook(request, body)
         if request.method == "POST" and not self._may_send(request):
             return self.refuse(request, Refused(429, "too-often"))
         if file:
@@ -131,9 +147,25 @@ class Reserved:
             return self._pages.respond(asked, RefundQuestion(), offer)
         return Errand(request, self._refund(asked, offer))
 
+    def _webhook(self, request: Request, body: bytes | None) -> Errand | Response:
+        """Hear what the backend tells; it is no page that could be forged, and what it sends is no form."""
+        notice = read_notice(request, body, self._storefront.keys.webhook_secrets)
+        if isinstance(notice, Refused):
+            self._tell(Event("refused", notice.reason, resource=request.path))
+            return self._error(request, notice.status, 0, notice.reason)
+        return Errand(request, self._noticed(request, notice))
+
+    def _noticed(self, request: Request, notice: Notice) -> Answering:
+        """Forget what is known of the order; each reader's next request asks the backend."""
+        refunded = notice.event == "refund"
+        yield from Forget(notice.order_id, lasting=refunded)
+        if refunded:
+            self._tell(Event("refunded", "webhook", order_id=notice.order_id))
+        return self._pages.finished(request, Response(204))
+
     def refuse(self, request: Request, refused: Refused) -> Response:
         """Answer what cannot be answered."""
-        _log.info("refused reason=%s path=%r", refused.reason, request.path)
+        self._tell(Event("refused", refused.reason, resource=request.path[:MAX_TOLD]))
         return self._pages.respond(request, refused, None)
 
     def _may_send(self, request: Request) -> bool:
@@ -150,7 +182,9 @@ class Reserved:
         kept = self._cookies.session(headers, now) or self._cookies.orders(headers, tag, now)
         if kept or self._order_of(request, request.parameter("order_id")):
             return self._pages.lead(request, asked.target)
-        return self._pages.respond(asked, CookiesNeeded(), offer)
+        site = self._storefront.public_url
+        plain = other_scheme(request, site, self._storefront.trusted_proxies) == "http"
+        return self._pages.respond(asked, CookiesNeeded(f"{site}{asked.target}" if plain else ""), offer)
 
     def _poll(self, request: Request) -> Errand | Response:
         order_id, timeout = request.parameter("order_id"), request.parameter("timeout")
@@ -235,12 +269,13 @@ class Reserved:
         orders = self._cookies.orders(asked.headers, offer.resource.tag, now)
         outcome = yield from refund_flow(self._storefront, offer, orders, now)
         if isinstance(outcome, GivenBack):
-            _log.info("refunded by the reader resource=%r order=%s", offer.resource.name, outcome.order.order_id)
+            order_id = outcome.order.order_id
+            self._tell(Event("refunded", "by-reader", offer.rule.text, offer.resource.name, order_id=order_id))
             # The page says so, and where the wallet collects it.
             return self._pages.lead(asked, asked.target)
         if isinstance(outcome, Refused):
             return self.refuse(asked, outcome)
-        _log.warning("unknown reason=%s detail=%r", outcome.reason, outcome.detail)
+        self._tell(Event("unknown", outcome.reason, resource=asked.path, detail=outcome.detail))
         return self._pages.respond(asked, outcome, offer)
 
     def _error(self, request: Request, status: int, code: int, hint: str) -> Response:
@@ -248,5 +283,5 @@ class Reserved:
         return self._pages.json(request, status, {"code": code, "hint": hint})
 
     def _unavailable(self, request: Request, outcome: Unavailable) -> Response:
-        _log.warning("unknown reason=%s path=%r detail=%r", outcome.reason, request.path, outcome.detail)
+        self._tell(Event("unknown", outcome.reason, resource=request.path, detail=outcome.detail))
         return self._error(request, 503, 0, "the payment service does not answer; nothing is lost")

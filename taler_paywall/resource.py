@@ -76,6 +76,11 @@ class Rule:
     refundable: bool = False
 
     @cached_property
+    def text(self) -> str:
+        """The pattern as it was written."""
+        return str(getattr(self.pattern, "pattern", self.pattern))
+
+    @cached_property
     def method(self) -> str | None:
         """The method that the pattern names, in capitals."""
         match = _METHOD.match(self.pattern) if isinstance(self.pattern, str) else None

@@ -28,8 +28,8 @@ MAX_CANDIDATES = 8
 MAX_LOOKED_AT = 3 * MAX_ORDERS
 #: Longer pages are not remembered: the reader then stays on the page where the payment ends.
 MAX_PAGE = 256
-#: How far the clocks of two workers may differ, in seconds.
-CLOCK_SKEW = 60
+#: By so much the clock may have been set back since, or differ from another worker's: who has paid does not pay again.
+CLOCK_SKEW = 86_400
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
@@ -65,10 +65,11 @@ class Order(msgspec.Struct, frozen=True, array_like=True):
         return PaymentKey(self.order_id, resource_name, self.session_id)
 
 
-class _HmacSha256(SigningAlgorithm):
+class HmacSha256(SigningAlgorithm):
     """The signer's HMAC in one call of OpenSSL, which takes half of the time that Python's object for it takes."""
 
     def get_signature(self, key: bytes, value: bytes) -> bytes:
+        """Return the signature of a value under a key."""
         return hmac.digest(key, value, "sha256")
 
 
@@ -140,11 +141,13 @@ class Keys:
         self.rotating = len(secrets) > 1
         self.site_tag = crockford.encode(sha256(site.encode()).digest()[:5]).lower()
         self.session, self.order = (
-            Signer(list(keys), key_derivation="none", algorithm=_HmacSha256())
+            Signer(list(keys), key_derivation="none", algorithm=HmacSha256())
             for keys in (derive("session cookie"), derive("order cookie"))
         )
         # The oldest names, so that workers with and without a new key name alike while it is rolled out.
         self._session_ids = derive("session id")[0]
+        #: What the backend says when it calls; the last one is installed there, all of them are accepted.
+        self.webhook_secrets = tuple(crockford.encode(key) for key in derive("webhook"))
         self._order_ids = derive("order id")[0]
 
     def session_id(self, secret: str) -> SessionId:

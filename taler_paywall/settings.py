@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from taler_paywall.addresses import Networks
+from taler_paywall.events import Subscriber
 from taler_paywall.http import Request
 from taler_paywall.look import Look
 from taler_paywall.resource import Price, Rule
@@ -42,6 +44,13 @@ class Options(TypedDict, total=False):
     colours: Mapping[str, str]
     templates: str | Path | None
     max_polls: int
+    max_backend_calls: int | None
+    serve_known_for: Seconds
+    cache: str | None
+    max_orders: int | None
+    max_orders_per_client: int | None
+    trusted_proxies: Sequence[str]
+    on_event: Subscriber | Sequence[Subscriber] | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,13 @@ class Settings:
         strict: whether a rule that matches no route is a mistake.
         look: of the paywall's own pages.
         max_polls: how many pages of one process may wait for their payment at once.
+        max_backend_calls: how many calls to the backend one process may have on their way, None for what suits it.
+        serve_known_for: in seconds.
+        cache: address of the shared session-payment-cache, None for one in this process.
+        max_orders: new orders a minute, None for any number.
+        max_orders_per_client: those of one client's address.
+        trusted_proxies: whose word counts for who the client is.
+        on_event: who is told what happens.
     """
 
     rules: tuple[Rule, ...]
@@ -93,6 +109,13 @@ class Settings:
     strict: bool
     look: Look
     max_polls: int
+    max_backend_calls: int | None
+    serve_known_for: float
+    cache: str | None
+    max_orders: int | None
+    max_orders_per_client: int | None
+    trusted_proxies: Networks
+    on_event: tuple[Subscriber, ...]
 
     def __repr__(self) -> str:
         """Never show the token and the keys."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.breaker import Breaker, Change
 from taler_paywall.cache import MemoryCache
 from taler_paywall.config import resolve
 from taler_paywall.errors import ConfigError
-from taler_paywall.paywall import Paywall
+from taler_paywall.event_log import write
+from taler_paywall.events import Event, Events
+from taler_paywall.memory import Memory
+from taler_paywall.order_limits import OrderLimits
+from taler_paywall.paywall import SitePaywall
 from taler_paywall.process_lock import ProcessLock
 from taler_paywall.routes import complaints
 from taler_paywall.settings import Options, RuleList
 from taler_paywall.transport import Token
+
+if TYPE_CHECKING:
+    from taler_paywall.redis_store import RedisStore
 
 #: How many addresses of its own a site on play money may have: localhost, 127.0.0.1, ::1, each where it is mounted.
 _ADDRESSES = 16
@@ -40,7 +50,7 @@ class Site:
         self._long_polls = long_polls
         self.settings = settings = resolve(rules, options)
         self.enabled = settings.enabled
-        self.cache = MemoryCache()
+        self.events = Events([write, *settings.on_event], deliveries=bool(settings.on_event))
         self.token: Token = settings.token or ""
         self._keys = settings.secret_keys
         if settings.sandbox_port is not None:
@@ -52,10 +62,13 @@ class Site:
             if settings.enabled:
                 self._keys = settings.secret_keys or (play_key(),)
                 _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
+        self.breaker = Breaker(self._probe, self._tell_of_backend)
+        self._prober = HttpBackend(settings.backend, settings.backend_public_url, "", self.breaker, max_calls=1)
+        self.memory = self._memory()
         self._at = lru_cache(maxsize=_ADDRESSES)(self._open)
         self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
         #: None until `check`; and for a site on play money that was not told its address: see `on_loopback`.
-        self.paywall: Paywall | None = None
+        self.paywall: SitePaywall | None = None
         self._checking = ProcessLock()
         self._checked = not settings.enabled
         if not settings.enabled:
@@ -85,7 +98,7 @@ class Site:
             _log.warning(complaint)
         self.paywall, self._checked = self._paywall, True
 
-    def opened(self, app: object, host: str, port: int | str | None, root_path: str) -> Paywall:
+    def opened(self, app: object, host: str, port: int | str | None, root_path: str) -> SitePaywall:
         """Return the paywall at the first request, and at every one of a site that was not told its address.
 
         Args:
@@ -97,7 +110,7 @@ class Site:
         self.check(app, root_path)
         return self.paywall or self.on_loopback(host, port, root_path)
 
-    def on_loopback(self, host: str, port: int | str | None, root_path: str) -> Paywall:
+    def on_loopback(self, host: str, port: int | str | None, root_path: str) -> SitePaywall:
         """Return the paywall of a site on play money that was not told its address: the server's own, on loopback.
 
         Args:
@@ -110,5 +123,52 @@ class Site:
         shown = "" if str(port) in {"80", "None", ""} else f":{port}"
         return self._at(f"http://{name or '127.0.0.1'}{shown}{root_path}")
 
-    def _open(self, public_url: str) -> Paywall:
-        return Paywall(self.settings, self._keys, public_url, long_polls=self._long_polls, at_hand=self.cache.get)
+    def _memory(self) -> Memory:
+        settings = self.settings
+        limits = settings.max_orders_per_client, settings.max_orders
+        if settings.cache is None:
+            # A payment is known for so much longer than it is believed.
+            extra = max(0.0, settings.serve_known_for - settings.recheck_after)
+            return Memory(MemoryCache(known_for=extra), limits=OrderLimits(*limits))
+        store = self._redis(settings.cache, limits)
+        return Memory(store, limits=store)
+
+    def _redis(self, url: str, limits: tuple[int | None, int | None]) -> RedisStore:
+        try:
+            # An extra, which takes as long to load as the paywall itself.
+            from taler_paywall.redis_store import AsyncRedisStore, BlockingRedisStore  # noqa: PLC0415
+        except ImportError:
+            raise ConfigError(["cache: Redis needs an extra, pip install 'taler-paywall[redis]'"]) from None
+        settings = self.settings
+        kind: type[RedisStore] = AsyncRedisStore if self._long_polls else BlockingRedisStore
+        try:
+            return kind(
+                *(url, self._keys, f"{settings.public_url} {settings.backend_public_url}"),
+                known_for=settings.serve_known_for,
+                recheck_after=settings.recheck_after,
+                limits=limits,
+                tell=self._tell_of_cache,
+            )
+        except ValueError:
+            # The reason could show a password.
+            raise ConfigError(["cache is no address that Redis understands: redis://HOST:PORT/0"]) from None
+
+    def _tell_of_cache(self, detail: str) -> None:
+        self.events.tell(Event("cache-lost", detail=detail))
+
+    def _probe(self) -> bool:
+        """Ask whether the backend is there again, for both kinds of sites in a thread of its own."""
+        if callable(self.token):
+            # A sandbox that has ended is started again.
+            self.token()
+        return self._prober.probe()
+
+    def _tell_of_backend(self, change: Change) -> None:
+        said = "answers again" if change == "backend-up" else "does not answer, and is not asked until it does"
+        self.events.tell(Event(change, detail=f"{self.settings.backend} {said}"))
+
+    def _open(self, public_url: str) -> SitePaywall:
+        at_hand = self.memory.payments.get if isinstance(self.memory.payments, MemoryCache) else None
+        return SitePaywall(
+            *(self.settings, self._keys, public_url, self.events), long_polls=self._long_polls, at_hand=at_hand
+        )

@@ -7,13 +7,16 @@ logged.
 from __future__ import annotations
 
 import logging
+import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 
-from taler_paywall.errors import BackendNonsense
+from taler_paywall.breaker import Breaker, answered
+from taler_paywall.errors import BackendBusy, BackendError, BackendNonsense, BackendUnreachable
 from taler_paywall.operations import BackendRequest, BackendResponse
 
 #: Seconds for a connection, and for a whole exchange, however slowly its bytes drip.
@@ -22,12 +25,14 @@ TOTAL_TIMEOUT = 5.0
 #: Bytes of an answer.
 MAX_ANSWER = 1 << 20
 
-#: Requests at once. Waiting for a place costs nothing; waiting in the HTTP client's own queue would cost every waiter
-#: a look at all others.
-MAX_REQUESTS = 100
+#: An exchange that had less than so many seconds says nothing about the backend if it did not end in time.
+ENOUGH = 2.0
 #: Connections that are kept, and for how many seconds.
 MAX_IDLE = 20
 IDLE_SECONDS = 30.0
+
+#: Before a request is sent once more, spread so that readers who failed together do not ask together again.
+_PAUSE = (0.05, 0.15)
 
 Token = str | Callable[[], str]
 
@@ -89,6 +94,67 @@ class Instance:
             headers["content-type"] = "application/json"
         url = f"{self._base_url}{request.path}{f'?{urlencode(request.query)}' if request.query else ''}"
         return Outgoing(request.method, url, tuple(headers.items()), request.body)
+
+
+def no_answer(seconds: float) -> BackendError:
+    """Return what an exchange failed of that was not over in time.
+
+    Args:
+        seconds: that it had.
+    """
+    if seconds < ENOUGH:
+        return BackendBusy("too little time was left to ask")
+    return BackendUnreachable("no answer in time")
+
+
+class Tries:
+    """The one or two exchanges that a request may take.
+
+    Args:
+        request: to be sent.
+        deadline: of the visit, on the monotonic clock. A request never has more than `TOTAL_TIMEOUT` beside the time
+            for which the backend may hold its answer back.
+        breaker: knows whether the backend answers at all.
+    """
+
+    def __init__(self, request: BackendRequest, deadline: float | None, breaker: Breaker) -> None:
+        latest = time.monotonic() + request.wait + TOTAL_TIMEOUT
+        self.deadline = latest if deadline is None else min(deadline, latest)
+        self.outcome: BackendResponse | BackendError | None = None
+        self._request = request
+        self._breaker = breaker
+
+    def note(self, outcome: BackendResponse | BackendError) -> None:
+        """Take what has become of an exchange; a second one that was not sent says no more than the first."""
+        if self.outcome is None or not isinstance(outcome, BackendBusy):
+            self.outcome = outcome
+
+    def pauses(self) -> Iterator[float]:
+        """Yield for how many seconds to pause before each exchange; `outcome` is what has become of the last one.
+
+        Raises:
+            CircuitOpen: the backend is not to be asked.
+        """
+        self._breaker.check()
+        yield 0.0
+        pause = random.uniform(*_PAUSE)  # noqa: S311 - spreads load only
+        if (
+            not answered(self.outcome)
+            and self._request.repeatable
+            and time.monotonic() + pause + ENOUGH < self.deadline
+        ):
+            yield pause
+
+    @property
+    def answer(self) -> BackendResponse:
+        """The answer to the last exchange.
+
+        Raises:
+            BackendError: there was none.
+        """
+        if not isinstance(self.outcome, BackendResponse):
+            raise self.outcome or BackendUnreachable("not asked")
+        return self.outcome
 
 
 class Incoming:

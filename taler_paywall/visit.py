@@ -36,6 +36,10 @@ class Visit(msgspec.Struct, frozen=True):
         """Return where the session-payment-cache would hold a payment for the resource, in the order of `orders`."""
         return tuple([order.key(resource.name) for order in self.orders])
 
+    def has(self, order: Order) -> bool:
+        """Tell whether this browser came with an order."""
+        return (order.order_id, order.session_id) in [(each.order_id, each.session_id) for each in self.orders]
+
     @property
     def page(self) -> str:
         """Path and query that a browser navigated to, to return to after paying; empty for other requests.

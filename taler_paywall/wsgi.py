@@ -9,12 +9,12 @@ from http import HTTPStatus
 from typing import Any, Unpack
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.blocking_transport import MAX_CALLS, HttpBackend
 from taler_paywall.drive import perform, run
 from taler_paywall.forms import MAX_FORM
 from taler_paywall.http import Header, Request, Response
 from taler_paywall.payment import ENVIRON_KEY
-from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.paywall import Case, Granted, SitePaywall
 from taler_paywall.reserved import Errand
 from taler_paywall.settings import Options, RuleList
 from taler_paywall.site import Site
@@ -40,19 +40,22 @@ class PaywallMiddleware:
     def __init__(self, app: WSGIApplication, rules: RuleList, **options: Unpack[Options]) -> None:
         self.app = app
         # A poll that waited would take one of the server's few threads.
-        self._site = Site(rules, options, long_polls=False)
-        settings = self._site.settings
-        self._backend = HttpBackend(settings.backend, settings.backend_public_url, self._site.token)
-        self._perform = partial(perform, backend=self._backend, cache=self._site.cache)
-        if self._site.settings.strict:
-            self._site.check(app, "")
+        self.site = Site(rules, options, long_polls=False)
+        settings = self.site.settings
+        self._backend = HttpBackend(
+            *(settings.backend, settings.backend_public_url, self.site.token, self.site.breaker),
+            max_calls=settings.max_backend_calls or MAX_CALLS,
+        )
+        self._perform = partial(perform, backend=self._backend, memory=self.site.memory)
+        if self.site.settings.strict:
+            self.site.check(app, "")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Let a request pass, answer it, or let it pass once it is paid."""
-        if not self._site.enabled:
+        if not self.site.enabled:
             return self.app(environ, start_response)
         path, raw_path, root_path = _paths_of(environ)
-        paywall = self._site.paywall or self._paywall_of(environ, root_path)
+        paywall = self.site.paywall or self._paywall_of(environ, root_path)
         if not paywall.concerns(path, raw_path, root_path):
             return self.app(environ, start_response)
         request = Request(
@@ -62,6 +65,7 @@ class PaywallMiddleware:
             root_path=root_path,
             query=environ.get("QUERY_STRING", "").encode("latin-1"),
             headers=_headers_of(environ),
+            peer=environ.get("REMOTE_ADDR", ""),
         )
         answer = self._answer(paywall, request, lambda: _read_form(environ))
         if answer is None:
@@ -73,11 +77,12 @@ class PaywallMiddleware:
         return self.app(environ, _granting(start_response, answer))
 
     def close(self) -> None:
-        """Close this process's connections to the backend; they also end with this object, and with the process."""
+        """Close this process's connections; they also end with this object, and with the process."""
         self._backend.close()
+        self.site.memory.payments.close()
 
     def _answer(
-        self, paywall: Paywall, request: Request, read_form: Callable[[], bytes | None]
+        self, paywall: SitePaywall, request: Request, read_form: Callable[[], bytes | None]
     ) -> Granted | Response | None:
         """Run one request through the flow; whatever breaks in it, nothing is given away."""
         try:
@@ -90,9 +95,9 @@ class PaywallMiddleware:
         except Exception:  # noqa: BLE001 - the one guard: a bug, or a price callable that raises, closes the gate
             return paywall.failed(request)
 
-    def _paywall_of(self, environ: WSGIEnvironment, root_path: str) -> Paywall:
+    def _paywall_of(self, environ: WSGIEnvironment, root_path: str) -> SitePaywall:
         """Return the paywall at the first request, and that of a site on loopback."""
-        return self._site.opened(self.app, environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
+        return self.site.opened(self.app, environ.get("HTTP_HOST", ""), environ.get("SERVER_PORT"), root_path)
 
 
 def _paths_of(environ: WSGIEnvironment) -> tuple[str, bytes | None, str]:
