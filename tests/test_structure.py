@@ -34,7 +34,9 @@ def test_public_names() -> None:
     assert set(taler_paywall.__all__) == {
         "Amount",
         "ConfigError",
+        "Event",
         "Payment",
+        "Paywall",
         "Request",
         "Resource",
         "Rule",

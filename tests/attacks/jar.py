@@ -183,6 +183,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "flask_session": lambda _, order: URLSafeTimedSerializer(OLD, salt="cookie-session").dumps(_flask(order)).encode(),
     "ts_-400d": _issued(-401 * DAY),
     "ts_+1h": _issued(3600),
+    "ts_+25h": _issued(25 * 3600),
     "ts_+30s": _issued(30),
     "ts_overflow": _issued(1e18),
     "json_list": _signed(lambda _: ["paid", "/article"]),

@@ -27,7 +27,7 @@ from .shop import ADAPTERS, NEW, OLD, REMOVED, Adapter, Answer, both, check, ope
 
 ENTRIES: Final = attacks("cookie")
 #: What a cookie may look like and still be the genuine one: its signature has several spellings, quotes do not count.
-GENUINE: Final = ("", "pad_equals", "malleable_last", "ts_+30s", "key_previous")
+GENUINE: Final = ("", "pad_equals", "malleable_last", "ts_+30s", "ts_+1h", "key_previous")
 FORGED: Final = sorted(set(MUTATIONS) - {*GENUINE, "resource_swap"})
 #: Entries that say 200, or leave it open, and whose cookie is genuine; behind 200 others it is not looked at.
 OPEN: Final = {

@@ -13,6 +13,7 @@ from benchmarks.inprocess import RULES, Recorded, asked_by, asking, insist_on_on
 from benchmarks.shop import TOKEN, running_sandbox
 from benchmarks.table import BenchmarkError
 from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.cache import MemoryCache
 
 NAME = "new visitor"
@@ -21,7 +22,7 @@ NAME = "new visitor"
 def test_only_one_call_for_each_new_visitor_counts() -> None:
     """The first costs two, for the backend's links are not known yet; later ones are answered from memory."""
     with running_sandbox() as sandbox, asyncio.Runner() as runner:
-        transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN)
+        transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN, Breaker(lambda: False))
         backend = Recorded(transport)
         visitors = asked_by({"/articles/one": {}, "/articles/two": {}}, pages=2)
         ways = {NAME: asgi(runner.get_loop(), asking(sandbox, backend), visitors, 302, b"set-cookie")}
@@ -36,7 +37,7 @@ def test_only_one_call_for_each_new_visitor_counts() -> None:
 def test_every_new_visitor_has_an_order_of_its_own() -> None:
     """The answer from memory is about the order that was made, not about the one that was recorded."""
     with running_sandbox() as sandbox, asyncio.Runner() as runner:
-        transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN)
+        transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN, Breaker(lambda: False))
         way = asgi(
             runner.get_loop(), asking(sandbox, Recorded(transport)), asked_by({"/articles/one": {}}, pages=1), 302
         )

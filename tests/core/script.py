@@ -20,9 +20,11 @@ from taler_paywall.operations import (
     Call,
     Forget,
     LearnLinks,
+    MayOrder,
     Op,
     Payment,
     Recall,
+    RecallKnown,
     RecallLinks,
     Remember,
     SessionId,
@@ -173,14 +175,29 @@ class Script:
     Args:
         steps: pairs of an operation's text and its answer: (status, JSON) or an error for calls, anything for others.
         links_as_built: what is known of the backend's links; operations about them are no steps.
+        known: the payment that was confirmed not long ago; the question for it is no step either.
+        wait: for how long no order may be made; these questions are none, but the clients are kept.
+        dropped: orders of which nothing is remembered, for now.
     """
 
     steps: list[tuple[str, Any]]
     bodies: list[Json] = field(default_factory=list)
     remembered: list[Remember] = field(default_factory=list)
     links_as_built: bool = False
+    known: Payment | None = None
+    wait: float = 0.0
+    clients: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
 
     def __call__(self, op: Op[Any]) -> Any:
+        if isinstance(op, RecallKnown):
+            return self.known and next((key, self.known) for key in op.keys if key.order_id == self.known.order_id)
+        if isinstance(op, MayOrder):
+            self.clients.append(op.client)
+            return self.wait
+        if isinstance(op, Forget) and not op.lasting:
+            self.dropped.append(op.order_id)
+            return None
         if isinstance(op, RecallLinks):
             return self.links_as_built
         if isinstance(op, LearnLinks):
@@ -219,10 +236,10 @@ def text_of(op: Op[Any]) -> str:
 
 
 def decide(
-    the_visit: Visit, *steps: tuple[str, Any], storefront: Storefront = STOREFRONT, links_as_built: bool = False
+    the_visit: Visit, *steps: tuple[str, Any], storefront: Storefront = STOREFRONT, **memory: Any
 ) -> tuple[Decision, Script]:
-    """Run the flow through a script and demand that every step was used."""
-    script = Script(list(steps), links_as_built=links_as_built)
+    """Run the flow through a script, with what is remembered, and demand that every step was used."""
+    script = Script(list(steps), **memory)
     decision = run(payment_flow(storefront, the_visit, OFFER), script)
     assert not script.steps, f"never asked: {script.steps}"
     return decision, script

@@ -28,12 +28,12 @@ from taler_paywall.wsgi import PaywallMiddleware as WSGIPaywallMiddleware
 LIMITS = {
     "free": (14, 15),
     "free, beside a thousand templates": (18, 40),
-    "paid": (133, 248),
-    "paid, new page": (176, 352),
-    "refused": (891, 1676),
+    "paid": (136, 260),
+    "paid, new page": (179, 355),
+    "refused": (926, 1733),
     "wsgi free": (24, 23),
-    "wsgi paid": (154, 308),
-    "wsgi refused": (933, 1748),
+    "wsgi paid": (157, 308),
+    "wsgi refused": (968, 1805),
 }
 #: Bytes that a request takes at most while it lasts, beside the application's own.
 BYTES = {
@@ -78,7 +78,7 @@ def bought(middleware: PaywallMiddleware | WSGIPaywallMiddleware) -> bytes:
     resource, now = resource_of(ARTICLES, {"slug": "one"}), int(time.time())
     order = Order(SessionId("S" * 32), "O" * 32, resource.tag, 0, 0, "KUDOS:1", "", now + 86_400, now, "paid")
     payment = Payment(order.order_id, resource.name, "KUDOS:1")
-    middleware._site.cache.put(order.key(resource.name), payment, 3600)
+    middleware.site.memory.payments.put(order.key(resource.name), payment, 3600)
     cookies = Cookies(Keys([KEY.encode()], f"{SITE} {BACKEND}"), secure=False, max_age=86_400)
     (cookie,) = cookies.order_cookies([], order)
     return b"theme=dark; " + cookie.partition(b";")[0] + b"; _ga=GA1.1.1"
@@ -140,7 +140,7 @@ def requests() -> dict[str, Pair]:
     asgi = PaywallMiddleware(application, RULES, **OPTIONS)
     wsgi = WSGIPaywallMiddleware(wsgi_application, RULES, **OPTIONS)
     cookie, wsgi_cookie = bought(asgi), bought(wsgi)
-    for site in (asgi._site, wsgi._site):
+    for site in (asgi.site, wsgi.site):
         # The backend was asked how prices are written, and does not say.
         assert site._paywall
         currencies = site._paywall._currencies

@@ -214,7 +214,7 @@ def test_paid_order_is_delivered_and_remembered() -> None:
     decision, script = decide(
         visit(order()), ("recall", None), (get(order()), paid(order())), (f"remember {order().order_id}", None)
     )
-    assert decision == Grant(PAYMENT, order())
+    assert decision == Grant(PAYMENT, order(), reason="paid")
     assert script.remembered[0].seconds == 60
 
 
@@ -779,6 +779,7 @@ def test_a_purchase_that_moved_to_another_browser() -> None:
         visit(READ),
         ("recall", None),
         (get(READ), claimed(READ)),
+        (f"forget {READ.order_id}", None),
         (POST, created(SECOND)),
         (get(SECOND), unpaid(SECOND)),
     )
@@ -1000,7 +1001,7 @@ def test_paid_between_two_questions() -> None:
     steps = (get(order()), claimed(order())), (by_hash(order()), (200, {"refunded": False}))
     again = (get(order()), paid(order())), (f"remember {order().order_id}", None)
     decision, _ = decide(visit(order()), ("recall", None), *steps, *again)
-    assert decision == Grant(PAYMENT, order())
+    assert decision == Grant(PAYMENT, order(), reason="paid")
 
 
 def test_paid_for_the_customer_alone() -> None:
@@ -1042,6 +1043,7 @@ def test_one_claimed_order_a_visit_is_asked_about() -> None:
         visit(read, newer, older),
         ("recall", None),
         (get(read), claimed(read)),
+        (f"forget {read.order_id}", None),
         (get(newer), claimed(newer)),
         (by_hash(newer), (402, {"already_paid_order_id": EARLIER.order_id})),
         (get(earlier), paid(earlier)),

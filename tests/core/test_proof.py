@@ -24,11 +24,12 @@ from core.script import (
 )
 from taler_paywall import crockford
 from taler_paywall.blocking_transport import HttpBackend
-from taler_paywall.cache import MemoryCache
+from taler_paywall.breaker import Breaker
 from taler_paywall.contract import MERCHANT_CONTRACT, MERCHANT_PAYMENT_OK, public_key, sign_hash
 from taler_paywall.decision import Unavailable
 from taler_paywall.drive import perform, run
 from taler_paywall.errors import BackendUnreachable
+from taler_paywall.memory import Memory
 from taler_paywall.offer import Storefront
 from taler_paywall.operations import Forget, Op, Payment, RecallKey, Remember
 from taler_paywall.proof import Disproved, Proof, Proved, proof_flow, read_proof
@@ -236,12 +237,12 @@ def test_a_refunded_purchase(accepted: dict[str, Any], members: dict[str, Any]) 
 
 def test_the_key_is_learnt() -> None:
     """Each payment that is believed tells it, the newest counts; what says nothing forgets nothing."""
-    cache, backend = MemoryCache(), HttpBackend(BACKEND, BACKEND, "")
+    memory, backend = Memory(), HttpBackend(BACKEND, BACKEND, "", Breaker(lambda: False))
     payment = Payment(ORDER.order_id, RESOURCE.name, "KUDOS:0.5")
     learnt = []
     for key in (None, OTHER_KEY, KEY, None):
-        perform(Remember(ORDER.key(RESOURCE.name), payment, 60, key), backend, cache)
-        learnt.append(perform(RecallKey(), backend, cache))
+        perform(Remember(ORDER.key(RESOURCE.name), payment, 60, key), backend, memory)
+        learnt.append(perform(RecallKey(), backend, memory))
     assert learnt == [None, OTHER_KEY, KEY, KEY]
 
 

@@ -14,21 +14,22 @@ from taler_paywall import Rule
 from taler_paywall.decision import PaymentRequired
 from taler_paywall.drive import run
 from taler_paywall.errors import BackendBusy, BackendUnreachable
+from taler_paywall.events import Events
 from taler_paywall.http import Request, Response
-from taler_paywall.operations import BackendResponse, Call, SessionId
-from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.operations import BackendResponse, MayOrder, SessionId
+from taler_paywall.paywall import Case, Granted, SitePaywall
 from taler_paywall.reserved import MAX_ASKING, MAX_FORMS, MAX_WAITING, Errand
 
 OWN = "/.well-known/taler-paywall"
 
 
-def site(**options: Any) -> Paywall:
+def site(**options: Any) -> SitePaywall:
     """Return a site that sells articles, refundable ones among them."""
     rules = [
         Rule("/articles/{slug}/*", "KUDOS:0.5", summary="Article {slug}"),
         Rule("/returnable/{slug}", "KUDOS:0.5", refundable=True),
     ]
-    return Paywall(settings_of(rules, **options), KEYS, SITE)
+    return SitePaywall(settings_of(rules, **options), KEYS, SITE, Events())
 
 
 def get(path: str, query: str = "", **headers: str) -> Request:
@@ -117,7 +118,9 @@ def test_polls_for_orders_of_others() -> None:
 @pytest.mark.parametrize("long_polls", [True, False])
 def test_who_may_wait(long_polls: bool) -> None:  # noqa: FBT001 - a parameter
     """Where nothing may wait, the timeout is accepted and ignored."""
-    paywall = Paywall(settings_of([Rule("/articles/{slug}/*", "KUDOS:0.5")]), KEYS, SITE, long_polls=long_polls)
+    paywall = SitePaywall(
+        settings_of([Rule("/articles/{slug}/*", "KUDOS:0.5")]), KEYS, SITE, Events(), long_polls=long_polls
+    )
     query = "order_id=ORDER&timeout=20&session_id=ignored&h_contract=too"
     errand = paywall.begin(get("poll-payment", query, cookie=cookie_for(paywall)))
     assert isinstance(errand, Errand)
@@ -154,7 +157,7 @@ def test_an_order_whose_cookie_made_room_for_others() -> None:
         assert answered(paywall.begin(get("poll-payment", query, cookie=cookie))).status == 404
 
 
-def poll(paywall: Paywall, cookie: str) -> Errand:
+def poll(paywall: SitePaywall, cookie: str) -> Errand:
     errand = paywall.begin(get("poll-payment", "order_id=ORDER&timeout=20", cookie=cookie))
     assert isinstance(errand, Errand)
     return errand
@@ -178,7 +181,7 @@ def test_one_session_waits_in_few_polls() -> None:
 def test_few_polls_hold_threads() -> None:
     """One of a session, and two of all: the others hear 429, and to come again, while the backend is slow."""
     rules = [Rule("/articles/{slug}/*", "KUDOS:0.5", summary="Article {slug}")]
-    paywall = Paywall(settings_of(rules), KEYS, SITE, long_polls=False)
+    paywall = SitePaywall(settings_of(rules), KEYS, SITE, Events(), long_polls=False)
     cookie = cookie_for(paywall)
     slow, other = poll(paywall, cookie), poll(paywall, cookie)
     next(slow.flow)
@@ -217,7 +220,7 @@ def test_a_backend_that_is_gone(page: str, accept: str) -> None:
         assert (found.status, header(found, "retry-after")) == (503, "5")
 
 
-def cookie_of(paywall: Paywall, case: Case) -> str:
+def cookie_of(paywall: SitePaywall, case: Case) -> str:
     """Return the cookie of an order for what a case is about."""
     return cookies_of(paywall.finish(case, made_for(case)))[1]
 
@@ -303,5 +306,5 @@ def test_a_case_is_no_errand() -> None:
     paywall = site()
     case = paywall.begin(ask("POST", f"{OWN}/reorder", **FORM), b"page=/articles/one")
     assert isinstance(case, Case)
-    assert isinstance(next(case.flow, None), Call)
+    assert isinstance(next(case.flow, None), MayOrder)
     assert not isinstance(opened(paywall), Granted)

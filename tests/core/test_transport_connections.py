@@ -13,6 +13,7 @@ from running import ROOT, environment
 from core.transport_server import OK, PRIVATE, TOKEN, Asking, both, headers_of, plain, saying, serving
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.transport import MAX_IDLE, Instance
 
 pytestmark = pytest.mark.anyio
@@ -20,8 +21,9 @@ pytestmark = pytest.mark.anyio
 USE_AND_LEAVE = """
 import sys
 from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.operations import BackendRequest
-backend = HttpBackend(sys.argv[1], sys.argv[1], "secret-token:x")
+backend = HttpBackend(sys.argv[1], sys.argv[1], "secret-token:x", Breaker(lambda: False))
 print(backend.send(BackendRequest("GET", "config")).status)
 """
 
@@ -107,7 +109,7 @@ def test_two_event_loops_in_sequence() -> None:
     async def once(port: int) -> int:
         async with serving(saying(OK)) as server:
             if not backends:
-                backends.append(AsyncHttpBackend(server.url, server.url, TOKEN))
+                backends.append(AsyncHttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False)))
             backends[0]._instance = Instance(server.url, server.url)
             found = await backends[0].send(PRIVATE)
             await backends[0].aclose()
@@ -119,7 +121,7 @@ def test_two_event_loops_in_sequence() -> None:
 async def test_connections_end_with_their_object() -> None:
     """Nobody has to close the blocking client: dropped, it closes its connections, and nothing warns."""
     async with serving(saying(OK)) as server:
-        backend = HttpBackend(server.url, server.url, TOKEN)
+        backend = HttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False))
         assert (await asyncio.to_thread(backend.send, PRIVATE)).status == 200
         del backend
         gc.collect()

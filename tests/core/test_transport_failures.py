@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,8 @@ import pytest
 
 from core.transport_server import PRIVATE, TOKEN, Asking, Handler, both, saying, serving
 from taler_paywall.blocking_transport import HttpBackend
-from taler_paywall.errors import BackendUnreachable
+from taler_paywall.breaker import Breaker
+from taler_paywall.errors import BackendBusy, BackendError, BackendUnreachable
 
 pytestmark = pytest.mark.anyio
 
@@ -28,15 +30,17 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def failure(asking: Asking, url: str, deadline: float | None = None) -> BackendUnreachable:
+async def failure(
+    asking: Asking, url: str, deadline: float | None = None, kind: type[BackendError] = BackendUnreachable
+) -> BackendError:
     """Return what is raised when a request gets no answer."""
     async with asking(url) as backend:
-        with pytest.raises(BackendUnreachable) as caught:
+        with pytest.raises(kind) as caught:
             await backend.send(PRIVATE, deadline)
     return caught.value
 
 
-def is_discreet(error: BackendUnreachable) -> bool:
+def is_discreet(error: BackendError) -> bool:
     """Tell whether neither the text nor a traceback holds what was asked, or an exception that would."""
     shown = "".join(traceback.format_exception_only(error))
     alone = error.__cause__ is None and error.__context__ is None
@@ -62,7 +66,9 @@ async def test_broken_answers_are_not_quoted(asking: Asking, raw: bytes) -> None
 async def test_late_answers_are_not_told(asking: Asking) -> None:
     """An answer that does not come in time is a failure like others, whenever the time is over."""
     async with serving(saying(b"")) as server:
-        assert is_discreet(await failure(asking, server.url, 0.0))
+        assert is_discreet(await failure(asking, server.url, time.monotonic() + 2.5))
+        for seconds in (0.2, -1.0):
+            assert is_discreet(await failure(asking, server.url, time.monotonic() + seconds, BackendBusy))
 
 
 def closing(raw: bytes) -> Handler:
@@ -90,7 +96,7 @@ def test_first_threads_make_one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"https://127.0.0.1:{closed.getsockname()[1]}/"
-        backend = HttpBackend(url, url, TOKEN)
+        backend = HttpBackend(url, url, TOKEN, Breaker(lambda: False))
 
         def ask(_: int) -> None:
             together.wait(60)

@@ -11,9 +11,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from core.transport_server import OK, PRIVATE, TOKEN, Handler, Server, saying, serving
-from taler_paywall import async_transport
+from taler_paywall import transport
 from taler_paywall.asgi import Message, _unless_gone
 from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.errors import BackendBusy, BackendUnreachable
 from taler_paywall.operations import BackendRequest
 
@@ -35,7 +36,8 @@ def anyio_backend() -> str:
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a whole exchange half a second."""
-    monkeypatch.setattr(async_transport, "TOTAL_TIMEOUT", SECONDS)
+    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", SECONDS)
+    monkeypatch.setattr(transport, "ENOUGH", SECONDS / 5)
 
 
 def holding(released: asyncio.Event) -> Handler:
@@ -62,7 +64,7 @@ async def polling(
     server: Server, count: int, max_polls: int
 ) -> AsyncIterator[tuple[AsyncHttpBackend, list[asyncio.Task[int]]]]:
     """Open a client of which so many requests wait at the server."""
-    backend = AsyncHttpBackend(server.url, server.url, TOKEN, max_polls)
+    backend = AsyncHttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False), max_polls=max_polls)
 
     async def poll() -> int:
         return (await backend.send(POLL)).status

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from urllib.parse import urlsplit
 
 from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.cache import MemoryCache
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.local_sandbox import LocalSandbox
@@ -54,7 +55,7 @@ def wait_for(child: int) -> None:
 
 def connections(url: str, *, used: bool) -> None:
     """Be in the middle of a request, as far as locks show it, if the client was used before."""
-    backend = HttpBackend(url, url, "secret-token:x")
+    backend = HttpBackend(url, url, "secret-token:x", Breaker(lambda: False))
 
     def ask() -> None:
         assert backend.send(ASK).status == 200

@@ -15,6 +15,7 @@ import pytest
 
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.blocking_transport import HttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.errors import BackendError
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.transport import Token
@@ -100,8 +101,8 @@ OK: Final = plain(b'{"x": 1}')
 class ThreadedBackend:
     """The blocking client, each request in a thread of its own, so that the tests need not know the difference."""
 
-    def __init__(self, base_url: str, public_url: str, token: Token) -> None:
-        self.blocking = HttpBackend(base_url, public_url, token)
+    def __init__(self, base_url: str, public_url: str, token: Token, breaker: Breaker) -> None:
+        self.blocking = HttpBackend(base_url, public_url, token, breaker, max_calls=100)
         self._threads = anyio.CapacityLimiter(300)
 
     async def send(self, request: BackendRequest, deadline: float | None = None) -> BackendResponse:
@@ -120,11 +121,18 @@ class Asking(Protocol):
     def __call__(self, url: str, public_url: str = "", token: Token = TOKEN) -> AbstractAsyncContextManager[Client]: ...
 
 
+class Unbroken(Breaker):
+    """Never opens, so that each failure is seen by itself."""
+
+    def heard(self, outcome: BackendResponse | BackendError) -> None:
+        """Take no note of it."""
+
+
 @asynccontextmanager
 async def _asking(
-    kind: Callable[[str, str, Token], Client], url: str, public_url: str = "", token: Token = TOKEN
+    kind: Callable[[str, str, Token, Breaker], Client], url: str, public_url: str = "", token: Token = TOKEN
 ) -> AsyncIterator[Client]:
-    backend = kind(url, public_url or url, token)
+    backend = kind(url, public_url or url, token, Unbroken(lambda: False))
     try:
         yield backend
     finally:

@@ -28,11 +28,11 @@ from core.script import (
 )
 
 from fuzz.tally import Tally
-from taler_paywall.cache import MemoryCache
 from taler_paywall.decision import Grant
 from taler_paywall.drive import perform, run
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.flow import payment_flow
+from taler_paywall.memory import Memory
 from taler_paywall.offer import EXTRA
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.session import Order
@@ -128,7 +128,7 @@ class AnswerRun:
         flow = payment_flow(STOREFRONT, visit(*orders, buy_again=self.random.random() < 0.1), OFFER)
         counts["visits"] += 1
         try:
-            decision = run(flow, lambda op: perform(op, self, MemoryCache()))
+            decision = run(flow, lambda op: perform(op, self, Memory()))
         except Exception as error:  # noqa: BLE001 - every one is a fault, and told
             self.tally.leaks.append(f"{error!r}: {self.said!r:.3000}")
             return

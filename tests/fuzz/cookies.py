@@ -17,13 +17,14 @@ from core.script import BACKEND, RESOURCE, RULE, SITE, created, order, unpaid
 from itsdangerous import Signer
 
 from fuzz.tally import Tally
-from taler_paywall.cache import MemoryCache
 from taler_paywall.config import resolve
 from taler_paywall.decision import Decision
 from taler_paywall.drive import perform, run
+from taler_paywall.events import Events
 from taler_paywall.http import Request, Response
+from taler_paywall.memory import Memory
 from taler_paywall.operations import BackendRequest, BackendResponse, Payment
-from taler_paywall.paywall import Case, Granted, Paywall
+from taler_paywall.paywall import Case, Granted, SitePaywall
 from taler_paywall.session import Cookies, Keys, Order
 
 KEY, OTHER_KEY = b"the key of this site 0123456789abcdef", b"the key of another site 0123456789"
@@ -75,13 +76,14 @@ class CookieRun:
         settings = resolve(
             [RULE], {"backend": BACKEND, "token": "secret-token:x", "secret_key": KEY, "public_url": SITE}
         )
-        self.cache = MemoryCache()
+        self.memory = Memory()
         # As a site has it: what is remembered is delivered without the flow.
-        self.paywall = Paywall(settings, (KEY,), SITE, at_hand=self.cache.get)
+        self.paywall = SitePaywall(settings, (KEY,), SITE, Events(), at_hand=self.memory.payments.get)
         now = int(time.time())
         keys = Keys((KEY,), f"{SITE} {BACKEND}")
         self.paid = self._order(keys, issued=now)
-        self.cache.put(self.paid.key(RESOURCE.name), Payment(self.paid.order_id, RESOURCE.name, "KUDOS:0.5"), 10**6)
+        payment = Payment(self.paid.order_id, RESOURCE.name, "KUDOS:0.5")
+        self.memory.payments.put(self.paid.key(RESOURCE.name), payment, 10**6)
         self.genuine = self._sealed(keys, self.paid)
         #: Cookies of the paid order that nobody was given: of another key, site, time, resource and purpose.
         self.forged = (
@@ -133,7 +135,7 @@ class CookieRun:
         with counted_checks() as checks:
             answer = self.paywall.begin(Request("GET", "/articles/one", b"/articles/one", "", b"", headers))
             if isinstance(answer, Case):
-                decision: Decision = run(answer.flow, lambda op: perform(op, UnpaidBackend(), self.cache))
+                decision: Decision = run(answer.flow, lambda op: perform(op, UnpaidBackend(), self.memory))
                 answer = self.paywall.finish(answer, decision)
         assert isinstance(answer, (Granted, Response))
         granted, genuine = isinstance(answer, Granted), any(self.is_genuine(line) for line in lines)

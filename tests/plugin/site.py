@@ -49,7 +49,7 @@ def plain_site() -> Starlette:
 
 def paywalled(**options: Any) -> PaywallMiddleware:
     """Make the site, by default with a paywall that believes no payment for longer than a request."""
-    return PaywallMiddleware(plain_site(), RULES, **{"recheck_after": 0, **options})
+    return PaywallMiddleware(plain_site(), RULES, **{"recheck_after": 0, "serve_known_for": 0, **options})
 
 
 async def without_lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -90,11 +90,11 @@ def test_refunded_orders_close_the_page(reader: PaywalledClient, taler_sandbox: 
 
 def test_a_fault_can_be_limited(reader: PaywalledClient, taler_sandbox: TalerSandbox) -> None:
     """A fault strikes as often as it was told to, and what it was told to, and tells how often it has."""
-    with taler_sandbox.fault("error-json", times=1, only="private/orders", method="POST"):
+    with taler_sandbox.fault("error-json", times=2, only="private/orders", method="POST"):
         assert taler_sandbox.state["fault"]["hits"] == 0
         assert reader.get("/articles/bees").status_code == 503
         assert reader.get("/articles/bees").status_code == 302
-        assert taler_sandbox.state["fault"]["hits"] == 1
+        assert taler_sandbox.state["fault"]["hits"] == 2
     assert taler_sandbox.state["fault"] is None
 
 
@@ -107,7 +107,7 @@ def test_a_fault_ends_with_its_block(taler_sandbox: TalerSandbox, reader: Paywal
 
 def test_one_fault_at_a_time(taler_sandbox: TalerSandbox, reader: PaywalledClient) -> None:
     """A block inside another cannot switch the outer fault off unnoticed: it is refused."""
-    with taler_sandbox.fault("error-json", times=1):
+    with taler_sandbox.fault("error-json", times=2):
         with pytest.raises(SandboxError, match="error-json is on already"), taler_sandbox.fault("refuse"):
             raise AssertionError
         assert reader.get("/articles/bees").status_code == 503

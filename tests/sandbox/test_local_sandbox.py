@@ -16,9 +16,10 @@ import httpx
 import pytest
 from running import TLS
 
-from taler_paywall import async_transport
+from taler_paywall import transport
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.errors import BackendUnreachable
 from taler_paywall.local_sandbox import LocalSandbox, play_key
 from taler_paywall.operations import BackendRequest
@@ -149,9 +150,12 @@ def test_strangers_are_not_joined(answer: bytes, local: LocalSandbox) -> None:
 
 def test_nobody_waits_for_a_token_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sandbox that neither answers nor refuses costs each visitor the deadline, and the application no thread."""
-    monkeypatch.setattr(async_transport, "TOTAL_TIMEOUT", 0.5)
+    monkeypatch.setattr(transport, "TOTAL_TIMEOUT", 0.5)
+    monkeypatch.setattr(transport, "ENOUGH", 0.1)
     released = threading.Event()
-    backend = AsyncHttpBackend("http://127.0.0.1:9/", "http://127.0.0.1:9/", lambda: str(released.wait(30)))
+    backend = AsyncHttpBackend(
+        "http://127.0.0.1:9/", "http://127.0.0.1:9/", lambda: str(released.wait(30)), Breaker(lambda: False)
+    )
 
     async def ask() -> float:
         began = time.monotonic()

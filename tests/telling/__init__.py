@@ -1,0 +1,1 @@
+"""What the owner of a site is told: events, log lines, metrics and spans, over real servers."""
