@@ -1,10 +1,10 @@
-"""What grows with a site: its rules, its payments, its visitors, and those who wait for their payment."""
+"""What grows with a site: its rules, payments, visitors, those who wait for their payment; a flood, an outage."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks import growth_cache, growth_polls, growth_rules, growth_visitors
+from benchmarks import flood, growth_cache, growth_polls, growth_rules, growth_visitors, outage
 from benchmarks.shop import Sandbox
 from benchmarks.table import Row
 
@@ -15,3 +15,5 @@ def measure(sandbox: Sandbox) -> Iterator[Row]:
     yield from growth_cache.measure()
     yield from growth_visitors.measure()
     yield from growth_polls.measure()
+    yield from outage.measure()
+    yield from flood.measure()

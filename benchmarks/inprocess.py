@@ -19,6 +19,7 @@ from benchmarks.table import BenchmarkError, Limit, Row
 from taler_paywall import Rule
 from taler_paywall.asgi import PaywallMiddleware
 from taler_paywall.async_transport import AsyncHttpBackend
+from taler_paywall.breaker import Breaker
 from taler_paywall.gate import MAX_KNOWN
 from taler_paywall.operations import BackendRequest, BackendResponse
 from taler_paywall.wsgi import PaywallMiddleware as WsgiPaywallMiddleware
@@ -169,7 +170,7 @@ class Recorded:
 
 def recorded(loop: asyncio.AbstractEventLoop, sandbox: Sandbox, readers: Readers, visitors: Readers) -> Iterator[Row]:
     """Measure requests that ask the backend once, when it answers at once."""
-    transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN)
+    transport = AsyncHttpBackend(sandbox.url, sandbox.url, TOKEN, Breaker(lambda: False))
     wanted, unknown = asked_by(visitors), asked_by({path: {} for path in visitors})
     api = asked_by(visitors, accept=b"application/json", sec_fetch_mode=b"cors", sec_fetch_dest=b"empty")
     own, made, cached = "unpaid with an order cookie, backend in memory", "new visitor: order made", b"cache-control"
