@@ -90,7 +90,7 @@ class CookieRun:
             self._sealed(Keys((OTHER_KEY,), f"{SITE} {BACKEND}"), self.paid, like=keys),
             self._sealed(Keys((KEY,), f"https://other.example {BACKEND}"), self.paid, like=keys),
             self._sealed(Keys((KEY,), f"{SITE} {BACKEND}x/"), self.paid, like=keys),
-            self._sealed(keys, self._order(keys, issued=now + HOUR)),
+            self._sealed(keys, self._order(keys, issued=now + 25 * HOUR)),
             self._sealed(keys, self._order(keys, issued=now - 401 * 24 * HOUR)),
             self._with_purpose_of_session(keys),
         )
