@@ -105,12 +105,16 @@ class MemoryCache:
             if now >= (self._forgotten.get(key.order_id) or now):
                 self._payments.put(key.order_id, (expires, _owner(key), sys.intern(payment.amount)))
 
-    def forget(self, order_id: str, *, lasting: bool = True) -> None:
-        """Drop a payment in whatever session; if that is to last, who asked before does not bring it back."""
+    def forget(self, order_id: str, *, lasting: bool = True) -> bool:
+        """Drop a payment in whatever session; if that is to last, who asked before does not bring it back.
+
+        Returns whether that is done for all who share the cache.
+        """
         with self._lock.own:
             self._payments.pop(order_id)
             if lasting:
                 self._forgotten.put(order_id, time.monotonic() + AFTERMATH)
+        return True
 
     def close(self) -> None:
         """Do nothing: there are no connections."""

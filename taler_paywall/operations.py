@@ -149,8 +149,8 @@ class LearnLinks(Op[None], frozen=True):
     as_built: bool
 
 
-class Forget(Op[None], frozen=True):
-    """Drop what the session-payment-cache holds of an order, in whatever session.
+class Forget(Op[bool], frozen=True):
+    """Drop what the session-payment-cache holds of an order, in whatever session; the answer is whether all know it.
 
     Args:
         order_id: of the order.

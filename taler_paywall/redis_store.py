@@ -123,9 +123,16 @@ class RedisStore(ABC):
         return self._send(_Ask(self._commands.put(key, payment, spread, time.time()), _nothing, _nothing))
 
     def forget(self, order_id: str, *, lasting: bool = True) -> Any:
-        """Drop a payment in whatever session; if that is to last, who asked before does not bring it back."""
+        """Drop a payment in whatever session; if that is to last, who asked before does not bring it back.
+
+        Returns whether Redis has done it; here it is not believed in any case.
+        """
         self._line.owe(order_id, lasting=lasting)
-        return self._send(_Ask((), _nothing, _nothing, urgent=True))
+
+        def done(*_: object) -> bool:
+            return not self._line.owes(order_id)
+
+        return self._send(_Ask((), done, done, urgent=True))
 
     def take(self, client: str, now: float) -> Any:
         """Take one from the budgets of new orders; return in how many seconds it is there, 0.0 if it was taken.

@@ -158,7 +158,10 @@ class Reserved:
     def _noticed(self, request: Request, notice: Notice) -> Answering:
         """Forget what is known of the order; each reader's next request asks the backend."""
         refunded = notice.event == "refund"
-        yield from Forget(notice.order_id, lasting=refunded)
+        if not (yield from Forget(notice.order_id, lasting=refunded)):
+            # The backend tells it again, until all who share the cache know.
+            self._tell(Event("unknown", "cache-lost", resource=request.path, order_id=notice.order_id))
+            return self._error(request, 503, 0, "the shared cache could not be told; please send this again")
         if refunded:
             self._tell(Event("refunded", "webhook", order_id=notice.order_id))
         return self._pages.finished(request, Response(204))

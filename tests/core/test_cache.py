@@ -215,7 +215,7 @@ def test_what_is_known_though_it_has_expired(clock: Clock) -> None:
     assert look(held, key(1)) is None
     assert held.known((key(0), key(1))) == (key(1), Payment("ORDER1", "/a", "KUDOS:0.5"))
     assert held.known((key(1, session_id="T"), key(1, resource="/b"))) is None
-    held.forget("ORDER2")
+    assert held.forget("ORDER2")
     held.forget("ORDER3", lasting=False)
     assert held.known((key(2), key(3))) is None
     clock.now += 100

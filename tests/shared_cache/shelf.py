@@ -52,8 +52,10 @@ class Shelf:
     def put(self, key: PaymentKey, seconds: float = RECHECK_AFTER) -> None:
         assert self.call(self.store.put, key, payment(key), seconds) is None
 
-    def forget(self, order_id: str, *, lasting: bool = True) -> None:
-        assert self.call(lambda: self.store.forget(order_id, lasting=lasting)) is None
+    def forget(self, order_id: str, *, lasting: bool = True) -> bool:
+        done = self.call(lambda: self.store.forget(order_id, lasting=lasting))
+        assert isinstance(done, bool)
+        return done
 
     def take(self, client: str = "", now: float = 0.0) -> float:
         taken: float = self.call(self.store.take, client, now)

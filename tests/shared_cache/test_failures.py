@@ -149,7 +149,7 @@ def test_what_could_not_be_forgotten(opened: Open, server: RedisServer, lasting:
     one.put(key())
     server.admin.replicaof("127.0.0.1", free_port())
 
-    one.forget(key().order_id, lasting=lasting)
+    assert not one.forget(key().order_id, lasting=lasting)
     assert one.get(key()) is one.known(key()) is None
     assert other.get(key()) == payment(key())
     assert one.told == ["ReadOnlyError"]
@@ -158,6 +158,7 @@ def test_what_could_not_be_forgotten(opened: Open, server: RedisServer, lasting:
     assert other.get(key()) is None
     other.put(key())
     assert other.get(key()) == one.get(key()) == (None if lasting else payment(key()))
+    assert one.forget(key().order_id)
 
 
 def test_forgotten_while_away(opened: Open, server: RedisServer) -> None:
@@ -166,7 +167,7 @@ def test_forgotten_while_away(opened: Open, server: RedisServer) -> None:
     one.put(key())
     server.admin.save()
     server.kill()
-    one.forget(key().order_id)
+    assert not one.forget(key().order_id)
     for number in range(100, 300):
         one.forget(key(number).order_id)
     server.start("--dbfilename", "dump.rdb")

@@ -84,12 +84,19 @@ def site(told: list[Event]) -> SitePaywall:
     return SitePaywall(settings_of([Rule("/articles/{slug}/*", "KUDOS:0.5")]), KEYS, SITE, Events([told.append]))
 
 
-def outcome(paywall: SitePaywall, request: Request, body: bytes | None = REFUND) -> tuple[Response, list[Op[Any]]]:
-    """Return the answer, and what was done for it."""
+def outcome(
+    paywall: SitePaywall, request: Request, body: bytes | None = REFUND, *, shared: bool = True
+) -> tuple[Response, list[Op[Any]]]:
+    """Return the answer, and what was done for it; ``shared`` whether all who share the cache could be told."""
     done: list[Op[Any]] = []
+
+    def perform(op: Op[Any]) -> bool:
+        done.append(op)
+        return shared
+
     found = paywall.begin(request, body)
     if isinstance(found, Errand):
-        found = paywall.finish(found, run(found.flow, done.append))
+        found = paywall.finish(found, run(found.flow, perform))
     assert isinstance(found, Response)
     return found, done
 
@@ -103,6 +110,14 @@ def test_the_order_is_forgotten_and_nothing_else_is_done(event: str, lasting: bo
     assert (answer.status, answer.body, done) == (204, b"", [Forget("ORDER", lasting=lasting)])
     assert told == ([Event("refunded", "webhook", order_id="ORDER")] if lasting else [])
     assert cookies_of(answer) == []
+
+
+def test_where_not_all_could_be_told_it_is_to_be_sent_again() -> None:
+    """Backends repeat what was not answered with success."""
+    told: list[Event] = []
+    answer, done = outcome(site(told), call(f"Bearer {OWN_SECRET}"), shared=False)
+    assert (answer.status, dict(answer.headers)[b"retry-after"], len(done)) == (503, b"5", 1)
+    assert told == [Event("unknown", "cache-lost", resource=PATH, order_id="ORDER")]
 
 
 @pytest.mark.parametrize(
