@@ -245,7 +245,7 @@ def _convert(answer: dict[str, Any], kind: type[T]) -> T:
     try:
         return msgspec.convert(answer, kind)
     except UnicodeEncodeError:
-        raise BackendNonsense(f"the answer is no {kind.__name__}: a text in it holds half a character") from None
+        raise BackendNonsense("the answer is none of the merchant API: a text in it holds half a character") from None
     except msgspec.ValidationError as exc:
         # The text of the exception names the member and the types, never a value.
-        raise BackendNonsense(f"the answer is no {kind.__name__}: {exc}") from None
+        raise BackendNonsense(f"the answer is none of the merchant API: {exc}") from None
