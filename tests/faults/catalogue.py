@@ -29,7 +29,7 @@ BACKEND_KILLED: Final = Fault("backend killed", backend_killed, outage=True, kno
 WORKER_KILLED: Final = Fault("worker killed", workers_hit(signal.SIGKILL), loses=True)
 SHORT: Final = (
     Fault("bad answers", backend_answers(*TROUBLE, "broken", *NONSENSE), outage=True),
-    Fault("backend hangs", backend_answers("hang"), outage=True, known=True, seconds=8),
+    Fault("backend hangs", backend_answers("hang"), outage=True, known=True, seconds=14),
     BACKEND_KILLED,
     WORKER_KILLED,
     Fault("worker ended", workers_hit(signal.SIGTERM), loses=True),
@@ -45,7 +45,7 @@ FULL: Final = (
     *SHORT,
     *(Fault(name, backend_answers(name), outage=True, known=True) for name in (*TROUBLE, "broken", "refuse")),
     *(Fault(name, backend_answers(name), outage=True) for name in NONSENSE),
-    Fault("slow", backend_answers("slow"), outage=True, known=True, seconds=8),
-    Fault("backend stopped", backend_stopped, outage=True, known=True, seconds=8),
+    Fault("slow", backend_answers("slow"), outage=True, known=True, seconds=14),
+    Fault("backend stopped", backend_stopped, outage=True, known=True, seconds=14),
     Fault("Redis stopped", redis_stopped),
 )

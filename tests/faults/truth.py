@@ -9,7 +9,7 @@ from . import goods
 
 #: A payment is believed for so long, in seconds, and 10 % more; while the backend is away for so long since then.
 RECHECK_AFTER: Final = 2.0
-SERVE_KNOWN_FOR: Final = 12.0
+SERVE_KNOWN_FOR: Final = 20.0
 #: The paywall's deadline for an answer of the backend, in seconds; three times this is a hang.
 TOTAL: Final = 5.0
 LATEST: Final = 3 * (TOTAL + 0.5)
