@@ -120,6 +120,11 @@ def test_an_answer_closes_it() -> None:
     assert said == ["backend-down", "backend-up"]
 
 
+def test_where_it_has_closed_meanwhile_nobody_probes() -> None:
+    circuit = Breaker(pytest.fail)
+    assert circuit.probe()
+
+
 def test_without_a_thread_it_stays_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody would close it again: each request finds out for itself."""
 
