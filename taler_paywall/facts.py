@@ -164,6 +164,13 @@ _UNKNOWN = _Text(
     _("The payment service does not answer, so it is not known whether this is paid. Nothing is lost."),
     go_on=_("Try again"),
 )
+_TOO_MANY = _Text(
+    429,
+    "refused",
+    _("Please come back in a moment"),
+    _("Too many have begun to buy here in a short time. Please come back in a minute."),
+    go_on=_("Try again"),
+)
 _REFUSED = _("This request cannot be answered")
 _REFUSALS = {
     "ambiguous-path": _("The address can be read in more than one way."),
@@ -174,7 +181,6 @@ _REFUSALS = {
     "malformed-preflight": _("The preflight names no method, or no headers, of HTTP."),
     "body-too-long": _("The form is too long."),
     "too-often": _("That was too often in a short time. Please wait a minute."),
-    "too-many-orders": _("Too many have begun to buy here in a short time. Please come back in a minute."),
     "not-for-sale": _("There is nothing to buy at that address."),
     "not-refundable": _("This cannot be given back here."),
     "nothing-to-refund": _("There is no payment of this browser that could be given back."),
@@ -227,5 +233,7 @@ def _said(decision: Denial, page: str) -> tuple[_Text, str]:
             return _REFUND_QUESTION, page
         case Unavailable():
             return _UNKNOWN, page
+        case Refused(reason="too-many-orders"):
+            return _TOO_MANY, page
         case Refused(status=status, reason=reason):
             return _Text(status, "refused", _REFUSED, _REFUSALS[reason], go_on=_ABOUT_REFUNDS.get(reason, "")), page

@@ -229,7 +229,8 @@ def _translating(texts: Texts) -> dict[str, Any]:
 
 def _lines(facts: Facts, texts: Texts) -> list[str]:
     """Return what is said below the title."""
-    offer = f"{facts.summary}: {facts.price or facts.amount} ({facts.amount})" if facts.summary else ""
+    price = f": {facts.price or facts.amount} ({facts.amount})" if facts.amount else ""
+    offer = f"{facts.summary}{price}" if facts.summary else ""
     until = f"{texts.gettext(PAY_BY)} {_iso(facts.expires)}" if facts.expires else ""
     return [line for line in (facts.detail, offer, facts.taler_pay_uri, facts.order_status_url, until) if line]
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from core.script import NOW, SITE, order
 from core.states import AMOUNT, MOVED, OPEN, ORDER, PAGE, STATUS_URL, pages
-from taler_paywall.decision import Denial, PaymentRequired, Refunded, Unavailable
+from taler_paywall.decision import Denial, PaymentRequired, Refunded, Refused, Unavailable
 from taler_paywall.http import Request, Response
 from taler_paywall.offer import Offer
 from taler_paywall.resource import Rule, resource_of
@@ -77,6 +77,14 @@ def test_where_a_page_goes_while_nobody_knows(method: str, offer: bool, goes: st
     changes: dict[str, Any] = {"method": method, "keeps_cookies": False} | ({} if offer else {"offer": None})
     text = respond(Unavailable("x", ""), **changes).body.decode()
     assert re.findall('http-equiv="refresh" content="8; url=([^"]*)"', text) == ([goes] if goes else [])
+
+
+@pytest.mark.parametrize("decision", [Unavailable("x", ""), Refused(429, "too-many-orders")])
+def test_who_is_to_come_back(decision: Unavailable | Refused) -> None:
+    """They are told what they wanted, no price that nobody knows, and by a link how to try again."""
+    title, _, offer = respond(decision, accept="text/plain").body.decode().splitlines()
+    assert (title, offer) == ("Please come back in a moment", "An evening")
+    assert f'href="{PAGE}?a=b">Try again</a>' in respond(decision).body.decode()
 
 
 def test_a_page_that_is_too_long_for_an_address() -> None:
