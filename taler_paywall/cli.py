@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import click
 
 from taler_paywall.sandbox.commands import sandbox
@@ -29,6 +32,10 @@ class _Commands(click.Group):
 @click.version_option(package_name="taler-paywall")
 def main() -> None:
     """A paywall for existing Python web sites, paid with GNU Taler."""
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show is no reason to stop half-way.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 main.add_command(sandbox)

@@ -54,7 +54,9 @@ def imported(reference: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
         return found() if call else found  # type: ignore[operator]
-    except Exception as error:  # a module of the site may raise anything when it is loaded
+    except ConfigError as error:
+        raise ConfigError([f"{reference!r}: {problem}" for problem in error.problems]) from error
+    except (Exception, SystemExit) as error:  # a module of the site may raise anything when it is loaded
         problem = f"{reference!r} cannot be imported: {type(error).__name__}: {error}"
         raise ConfigError([problem]) from error
 
@@ -86,7 +88,7 @@ def read(path: Path) -> Contents:
         ConfigError: it cannot be read, or is no TOML.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError([f"{path} cannot be read: {error.strerror}"]) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

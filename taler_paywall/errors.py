@@ -91,7 +91,11 @@ class BackendRejected(BackendError):
 _HINTS = {
     308: "the address of the instance has moved; use the one without /instances/default",
     401: "the access token is not accepted (option token)",
-    403: "the access token lacks a permission (scope order-simple suffices; order-mgmt where readers may give back)",
+    403: "the access token lacks a permission (scope order-simple suffices to sell; refunds take order-mgmt)",
+    2005: "it knows no such order",
+    2530: "the amount does not fit what was paid, or was refunded before",
+    2532: "the terms of this order allow no refund, or not any more",
+    410: "it is too late for that",
     2000: "there is no such instance (option backend)",
     2500: "the instance has no bank account",
     2514: "the instance does not accept this currency (price of the rule)",

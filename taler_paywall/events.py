@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
@@ -64,15 +65,18 @@ class Events:
     def __init__(self, subscribers: Sequence[Subscriber] = (), *, deliveries: bool = False) -> None:
         self._subscribers = tuple(subscribers)
         self.deliveries = deliveries
-        self._quiet_until: dict[Subscriber, float] = {}
+        self._quiet_until = [0.0] * len(self._subscribers)
 
     def tell(self, event: Event) -> None:
-        """Tell everybody; a subscriber that raises never breaks a request, nor keeps the others from being told."""
-        for subscriber in self._subscribers:
+        """Tell everybody; a subscriber that raises never breaks a request, nor keeps the others from being told.
+
+        Only what ends the process, `SystemExit` and `KeyboardInterrupt`, does: a server's signal may come at any time.
+        """
+        for number, subscriber in enumerate(self._subscribers):
             try:
                 subscriber(event)
-            except Exception:  # noqa: BLE001 - it is in the log, and in nobody's way
-                if time.monotonic() >= self._quiet_until.get(subscriber, 0.0):
-                    self._quiet_until[subscriber] = time.monotonic() + _PAUSE
+            except (Exception, CancelledError):  # noqa: BLE001 - it is in the log, and in nobody's way
+                if time.monotonic() >= self._quiet_until[number]:
+                    self._quiet_until[number] = time.monotonic() + _PAUSE
                     with suppress(Exception):  # a handler of the log may raise as well
                         _log.exception("on_event: %r failed at %s; the reader was answered", subscriber, event.kind)

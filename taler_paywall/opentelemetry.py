@@ -12,7 +12,7 @@ from taler_paywall.events import Event
 _ATTRIBUTES = ("reason", "rule", "resource", "step", "order_id")
 
 
-def subscriber(tracer_provider: TracerProvider | None = None) -> Callable[[Event], None]:
+def subscriber(*, tracer_provider: TracerProvider | None = None) -> Callable[[Event], None]:
     """Return what makes a span of each event that took time, and of each ``unknown``, for the option ``on_event``.
 
     A span is a child of the one that the server or the framework has open for the request.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from taler_paywall.events import Subscriber
+from taler_paywall.events import Event, Subscriber
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -100,8 +100,20 @@ class Values:
         for subscriber in given if isinstance(given, list | tuple) else [given]:
             if not callable(subscriber) or iscoroutinefunction(subscriber):
                 self.problems.append("on_event is a plain callable of the event, no coroutine function, or a list")
+            elif not _takes_an_event(subscriber):
+                self.problems.append(f"on_event: {subscriber!r} takes no event alone; perhaps () is missing behind it")
             else:
                 yield subscriber
+
+
+def _takes_an_event(subscriber: Subscriber) -> bool:
+    try:
+        signature(subscriber).bind(Event("order"))
+    except TypeError:
+        return False
+    except ValueError:  # nobody knows
+        return True
+    return True
 
 
 def _plain_url(value: Any) -> SplitResult | None:

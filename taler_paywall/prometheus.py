@@ -29,7 +29,7 @@ def _metrics(registry: CollectorRegistry, namespace: str) -> tuple[Counter, Hist
     return counter, histogram, gauge
 
 
-def subscriber(registry: CollectorRegistry = REGISTRY, namespace: str = "taler_paywall") -> Callable[[Event], None]:
+def subscriber(*, registry: CollectorRegistry = REGISTRY, namespace: str = "taler_paywall") -> Callable[[Event], None]:
     """Return what counts events, for the option ``on_event``.
 
     Args:

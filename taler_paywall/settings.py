@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     unpaid: Literal["redirect", "page"]
     partial_refund: Literal["revoke", "keep"]
     price_policy: Literal["honour", "current"]
-    cors_origins: Sequence[str]
+    cors_origins: str | Sequence[str]
     exempt: Callable[[Request], bool] | None
     merchant_pub: str | None
     prefix: str
@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
     cache: str | None
     max_orders: int | None
     max_orders_per_client: int | None
-    trusted_proxies: Sequence[str]
+    trusted_proxies: str | Sequence[str]
     on_event: Subscriber | Sequence[Subscriber] | None
 
 

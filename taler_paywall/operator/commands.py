@@ -29,6 +29,7 @@ from taler_paywall.operator.parameters import (
     of_target_too,
     read_address,
     read_headers,
+    read_order_id,
     read_pairs,
     read_since,
     read_site,
@@ -106,8 +107,8 @@ def explain(*, method: str, url: str, headers: tuple[tuple[bytes, bytes], ...], 
 @click.option("--unpaid", "state", flag_value="unpaid", help="Those that are not.")
 @click.option("--refunded", "state", flag_value="refunded", help="Those with a refund.")
 @click.option("--since", callback=read_since, metavar="TIME", help="A date, or 90m, 12h, 7d, 2w.")
-@click.option("--resource", default="", help="Those for one resource, by its name.")
-@click.option("--rule", "rule_name", default="", help="Those for the resources of a rule, by its number or pattern.")
+@click.option("--resource", help="Those for one resource, by its name.")
+@click.option("--rule", "rule_name", help="Those for the resources of a rule, by its number or pattern.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--json", "as_json", is_flag=True, help="Write them as JSON.")
 @click.pass_context
@@ -117,8 +118,8 @@ def orders(
     name: str,
     state: str | None,
     since: float,
-    resource: str,
-    rule_name: str,
+    resource: str | None,
+    rule_name: str | None,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -128,7 +129,7 @@ def orders(
         return
     traits = {"paid": {"paid": "yes"}, "unpaid": {"paid": "no"}, "refunded": {"refunded": "yes"}}
     with standing(name) as target:
-        rule = _rule(target, rule_name) if rule_name else None
+        rule = None if rule_name is None else _rule(target, rule_name)
         wanted = Wanted(traits[state] if state else {}, since, resource, rule)
         found = list(islice(listed(target, wanted), limit))
     if as_json:
@@ -154,7 +155,10 @@ def _state(each: Listed) -> str:
 
 
 def _time(each: Listed) -> str:
-    return datetime.fromtimestamp(each.entry.timestamp.seconds, UTC).isoformat().replace("+00:00", "Z")
+    try:
+        return datetime.fromtimestamp(each.entry.timestamp.seconds, UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError, OSError):  # beyond the years that Python knows
+        return "-"
 
 
 def _as_json(each: Listed) -> dict[str, Any]:
@@ -173,7 +177,7 @@ def _as_line(each: Listed) -> str:
 
 
 @orders.command()
-@click.argument("order_id")
+@click.argument("order_id", callback=read_order_id)
 @click.option("--amount", help="What is given back in all, such as KUDOS:0.5.  [default: the whole price]")
 @click.option("--reason", default="refunded by the site", show_default=True, help="Shown to the reader.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

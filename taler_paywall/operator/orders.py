@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from taler_paywall.amount import Amount
-from taler_paywall.errors import CodecError, TalerPaywallError
+from taler_paywall.errors import BackendRejected, CodecError, TalerPaywallError
 from taler_paywall.merchant import post_refund
 from taler_paywall.operator.merchant_calls import OrderEntry, get_details, get_orders
 from taler_paywall.operator.target import Target
@@ -27,19 +28,19 @@ class Wanted:
     Args:
         traits: ``paid`` or ``refunded`` with ``yes`` or ``no``.
         since: in seconds since 1970.
-        resource: name of one resource, empty for any.
+        resource: name of one resource, None for any.
         rule: that made them, None for any.
     """
 
     traits: Mapping[str, str] = field(default_factory=dict)
     since: float = 0.0
-    resource: str = ""
+    resource: str | None = None
     rule: Rule | None = None
 
     @property
     def looks_inside(self) -> bool:
         """Whether each order has to be asked for by itself: the list does not say what it was made for."""
-        return bool(self.resource) or self.rule is not None
+        return self.resource is not None or self.rule is not None
 
     def fits(self, resource: str) -> bool:
         """Tell whether an order for a resource is wanted."""
@@ -48,7 +49,7 @@ class Wanted:
             # What follows are the named parts, and with price_policy="current" the price.
             if resource != identity and not resource.startswith((f"{identity}?", f"{identity} for ")):
                 return False
-        return not self.resource or resource == self.resource
+        return self.resource in {None, resource}
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,19 @@ def listed(target: Target, wanted: Wanted) -> Iterator[Listed]:
         for entry in entries:
             if entry.timestamp.seconds < wanted.since:
                 return
-            resource = target.ask(get_details(entry.order_id)).resource if wanted.looks_inside else ""
+            resource = _resource_of(target, entry) if wanted.looks_inside else ""
             if not wanted.looks_inside or wanted.fits(resource):
                 yield Listed(entry, resource)
         before = min(entry.row_id for entry in entries)
+
+
+def _resource_of(target: Target, entry: OrderEntry) -> str:
+    try:
+        return target.ask(get_details(entry.order_id)).resource
+    except BackendRejected as error:
+        if error.http_status == HTTPStatus.NOT_FOUND:  # it was deleted meanwhile
+            return ""
+        raise
 
 
 @dataclass(frozen=True)
@@ -125,10 +135,12 @@ def plan_refund(target: Target, order_id: str, amount: str | None) -> Refund:
     price = details.amount
     try:
         before = Amount.parse(details.refund_amount) if details.refund_amount else Amount.zero(price.currency)
-        total = Amount.parse(amount) if amount else price
+        total = price if amount is None else Amount.parse(amount)
         if total > price:
             raise RefundImpossible(f"{total} is more than the price, {price}")
-        if total < before or total.is_zero:
+        if total.is_zero:
+            raise RefundImpossible("a refund of nothing is none")
+        if total < before:
             raise RefundImpossible(f"{total} is less than what was refunded already ({before}): name the new total")
     except CodecError as error:
         raise RefundImpossible(f"the amount does not fit: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -14,6 +15,7 @@ import click
 
 from taler_paywall.errors import BackendNonsense, BackendUnreachable, TalerPaywallError
 from taler_paywall.local_sandbox import listens
+from taler_paywall.operations import ORDER_ID
 from taler_paywall.operator.target import REACH, Target, load
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +25,8 @@ VARIABLE = "TALER_PAYWALL_CONFIG"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+# Arguments that are no UTF-8 reach Python so.
+_RAW = "surrogateescape"
 _METAVAR = "FILE.toml|MODULE:APP"
 
 
@@ -84,25 +88,34 @@ def standing(name: str) -> Iterator[Target]:
             raise click.ClickException(unusable) from error
 
 
-def read_site(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """Refuse what is no address of a site."""
+def _is_address(value: str) -> bool:
     try:
         url = urlsplit(value)
-        usable = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port or 1) > 0
+        return url.scheme in {"http", "https"} and bool(url.hostname) and (url.port or 1) > 0
     except ValueError:
-        usable = False
-    if value and not usable:
-        raise click.BadParameter("is an address such as https://news.example")
+        return False
+
+
+def read_site(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """Refuse what is no address of a site."""
+    if value and (not _is_address(value) or set("?#") & set(value)):
+        raise click.BadParameter("is an address such as https://news.example, without a query")
     return value
 
 
-def read_address(context: click.Context, argument: click.Parameter, value: str) -> str:
+def read_order_id(_context: click.Context, _argument: click.Parameter, value: str) -> str:
+    """Refuse what cannot be the ID of an order."""
+    if not re.match(ORDER_ID, value):
+        raise click.BadParameter("is the ID of an order, as `taler-paywall orders` lists it")
+    return value
+
+
+def read_address(_context: click.Context, _argument: click.Parameter, value: str) -> str:
     """Refuse what is neither an address nor a path."""
-    if value.startswith("/") and not value.startswith("//"):
-        return value
-    if "://" not in value:
+    is_path = value.startswith("/") and not value.startswith("//")
+    if not is_path and not _is_address(value):
         raise click.BadParameter("is an address such as https://news.example/x, or a path, which begins with one /")
-    return read_site(context, argument, value)
+    return value
 
 
 def read_pairs(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -120,7 +133,8 @@ def read_headers(
     pairs = [value.partition(":") for value in values]
     if any(not name.strip() or not colon for name, colon, _ in pairs):
         raise click.BadParameter("must be 'Name: value'")
-    return tuple((name.strip().lower().encode(), value.strip().encode()) for name, _, value in pairs)
+    stripped = [(name.strip().lower(), value.strip()) for name, _, value in pairs]
+    return tuple((name.encode(errors=_RAW), value.encode(errors=_RAW)) for name, value in stripped)
 
 
 def read_since(_context: click.Context, _option: click.Parameter, value: str | None) -> float:

@@ -92,7 +92,7 @@ def _tried(way: Way, sample: Sample) -> Finding:
     if answer.passed:
         return Finding("error", sample.label, f"{asked} gets through the paywall unpaid", "see option exempt")
     if answer.failure:
-        return Finding("error", sample.label, f"{asked} has no answer ({answer.failure})", _AHEAD)
+        return Finding("error", sample.label, f"{asked} has no answer ({answer.failure})", "see that the site runs")
     if answer.status == HTTPStatus.PAYMENT_REQUIRED and kind.startswith(TYPE):
         return Finding("ok", sample.label, f"{asked} has to be paid for")
     if kind.startswith(TYPE):

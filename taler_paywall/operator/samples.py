@@ -108,8 +108,8 @@ def request_of(method: str, target: str, headers: tuple[tuple[bytes, bytes], ...
     """Return a request for a path and query as a server would hand it on."""
     path, _, query = target.partition("?")
     # As browsers do: what may not stand in an address is written in another way, and nothing else.
-    raw = re.sub(r"[^!-~]", lambda found: quote(found[0]), path)
-    return Request(method, unquote(path), raw.encode(), "", query.encode(), headers)
+    raw = re.sub(r"[^!-~]", lambda found: quote(found[0], errors="surrogateescape"), path)
+    return Request(method, unquote(raw), raw.encode(), "", query.encode(errors="surrogateescape"), headers)
 
 
 def path_of(url: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from inspect import ismethod
+from inspect import iscoroutine, isfunction, ismethod
 from typing import Any, TypeVar
 
 from taler_paywall import asgi, wsgi
@@ -131,10 +131,14 @@ def load(name: str) -> Target:
     if name.endswith(".toml"):
         return Target(name, Paywall.from_file(name).settings)
     app = imported(name)
+    if iscoroutine(app):
+        app.close()
+        raise ConfigError([f"{name} has to be awaited: name an application, or a function that returns one at once"])
     found = tuple(find(app))
     if not found:
         missing = f"{name}: no paywall was found in this {type(app).__name__}; name the PaywallMiddleware itself"
-        raise ConfigError([f"{missing}, or what keeps it in an attribute such as app or wsgi_app"])
+        factory = "" if name.endswith("()") or not isfunction(app) else f"; if it makes the application, write {name}()"
+        raise ConfigError([f"{missing}, or what keeps it in an attribute such as app or wsgi_app{factory}"])
     return Target(name, found[0].settings, app, found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from taler_paywall import Request, Resource
+from taler_paywall import ConfigError, Request, Resource
 from taler_paywall.events import Event
 
 PRICES = {"bees": "KUDOS:0.3"}
@@ -39,3 +39,7 @@ def everybody(_: Request) -> bool:
 
 def teller() -> object:
     return told.append
+
+
+def misconfigured() -> None:
+    raise ConfigError(["name the shop"])

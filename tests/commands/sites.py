@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -52,6 +53,15 @@ def talkative() -> PaywallMiddleware:
         yield
 
     return PaywallMiddleware(Starlette(routes=ROUTES, lifespan=lifespan), RULES)
+
+
+def ended() -> PaywallMiddleware:
+    """Ends the process in place of saying what is wrong."""
+    sys.exit()
+
+
+async def awaited() -> PaywallMiddleware:
+    return right()
 
 
 def strict() -> Starlette:

@@ -195,6 +195,32 @@ def test_a_backend_that_breaks_in_between(desk: Desk, write: Write, taler_sandbo
     assert has(found, "error", "token", "GET private/orders was answered 500")
 
 
+def test_a_backend_that_answers_something_else(desk: Desk, write: Write, taler_sandbox: TalerSandbox) -> None:
+    """It is not blamed on the token."""
+    for answer in (404, 429, 308):
+        with Relay(taler_sandbox.url, status=answer) as relay:
+            status, found = desk.check(write(backend=relay.url))
+        assert status == 1
+        assert has(found, "error", "token", f"what it allows cannot be seen: GET private/orders was answered {answer}")
+
+
+def test_sites_that_end_the_process(desk: Desk) -> None:
+    """A site that ends instead of being loaded is no site that is right."""
+    status, found = desk.check("commands.sites:ended()")
+    assert status == 1
+    assert has(found, "error", "configuration", "cannot be imported: SystemExit")
+
+
+def test_sites_that_are_to_be_made(desk: Desk) -> None:
+    for name, text in (
+        ("talkative", "if it makes the application, write commands.sites:talkative()"),
+        ("awaited()", "has to be awaited"),
+    ):
+        status, found = desk.check(f"commands.sites:{name}")
+        assert status == 1
+        assert has(found, "error", "configuration", text)
+
+
 @pytest.mark.parametrize(
     ("url", "level", "text"),
     [

@@ -213,6 +213,8 @@ def test_secrets_may_stay_in_the_environment(file: Path, monkeypatch: pytest.Mon
         ("exempt = true\n" + SOLD, "exempt is module:name or false"),
         ("exempt = 'staff'\n" + SOLD, "exempt: 'staff' is no module:name, such as 'shop.prices:price_of'"),
         ("on_event = [5]\n" + SOLD, "on_event: '5' is no module:name, such as "),
+        ('on_event = "taler_paywall.prometheus:subscriber"\n' + SOLD, "on_event: <function subscriber"),
+        (f"exempt = '{HERE}:misconfigured()'\n" + SOLD, f"exempt: '{HERE}:misconfigured()': name the shop"),
         (f"exempt = '{HERE}:nobody'\n" + SOLD, f"exempt: '{HERE}:nobody' cannot be imported: AttributeError: "),
     ],
 )
@@ -233,6 +235,16 @@ def test_all_mistakes_are_named_at_once(file: Path) -> None:
     text = f'token = 5\nsecret_key = "{KEY}"\nunpaid = "never"\nfancy = 1\n[[rules]]\npattern = "/x"\n'
     found = problems_of(file, text)
     assert [problem.split(" ")[0] for problem in found] == ["rule", "token", "fancy", "backend", "public_url", "unpaid"]
+
+
+def test_texts_in_place_of_lists_of_one(file: Path) -> None:
+    """As the keywords have it; and the file may begin with the mark that some editors write."""
+    found = []
+    for start, left, right in (("", "[", "]"), ("\ufeff", "", "")):
+        said = f"trusted_proxies = {left}'10.0.0.0/8'{right}\ncors_origins = {left}'https://a.example'{right}\n"
+        file.write_text(start + said + LEAST + SOLD)
+        found.append(Paywall.from_file(file).settings)
+    assert found[0] == found[1]
 
 
 def test_a_file_that_is_not_there(file: Path) -> None:

@@ -44,9 +44,9 @@ def test_every_option_is_shown(name: str) -> None:
 def test_the_files_of_the_guide(tmp_path: Path) -> None:
     """The site of the guide starts with its file, and the commands explain it."""
     blocks = re.findall(r"^```(?:toml|python)\n# file: (\S+)\n(.*?)^```", FILE_GUIDE, re.M | re.S)
-    assert [name for name, _ in blocks] == ["paywall.toml", "shop.py", "site.py"]
+    assert [name for name, _ in blocks] == ["paywall.toml", "shop.py", "news.py"]
     for name, text in blocks:
-        (tmp_path / name.replace("site.py", "the_site.py")).write_text(text)
+        (tmp_path / name).write_text(text)
     secrets = {
         "TALER_PAYWALL_TOKEN": "secret-token:of-these-tests",
         "TALER_PAYWALL_SECRET_KEY": "a-key-of-these-tests-that-opens-nothing-else",
@@ -63,7 +63,7 @@ def test_the_files_of_the_guide(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    for options in ((), ("--app", "the_site:app")):
+    for options in ((), ("--app", "news:app")):
         assert "KUDOS:0.3, says its callable" in run("explain", "GET", "/articles/bees", *options)
         assert "rule 1 (/articles/sample) makes it free" in run("explain", "GET", "/articles/sample", *options)
         assert "https://news.example/books/12?chapter=2&resource=" in run(

@@ -181,6 +181,18 @@ def test_the_command(desk: Desk, write: Callable[..., str]) -> None:
     assert desk.run("explain", "GET", "/", "-H", "nonsense").returncode == 2
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_terminals_of_few_letters(encoding: str, desk: Desk, write: Callable[..., str]) -> None:
+    """What cannot be shown is written in another way; what is no text is refused as by a site."""
+    desk.settings["PYTHONIOENCODING"] = encoding
+    file = write('[[rules]]\npattern = "/статьи/{slug}"\nprice = "KUDOS:1"\n')
+    done = desk.run("explain", "--config", file, "GET", "/статьи/eins")
+    assert done.returncode == 0, done.stderr
+    assert f"rule 1 ({'/статьи' if encoding == 'utf-8' else '/' + ascii('статьи')[1:-1]}/{{slug}})" in done.stdout
+    done = desk.run("explain", "--config", file, "-H", "X: \udcff", "GET", "/статьи/\udcff")
+    assert "400, paid or not: the path can be read in several ways" in done.stdout
+
+
 @pytest.mark.parametrize("url", ["http://[bad", "//[bad", "articles/bees", "ftp://news.example/x", ""])
 def test_what_is_no_address_is_refused(url: str) -> None:
     """Neither a traceback nor an answer about something else."""

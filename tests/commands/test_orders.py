@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
@@ -165,7 +166,9 @@ def test_refunds_that_cannot_be(reader: PaywalledClient, taler_sandbox: TalerSan
     taler_sandbox.refund(bees, "KUDOS:0.2")
     for arguments, text in (
         ((wasps,), f"the order {wasps} is not paid"),
-        (("nothing",), "the backend answered 404 with code 2005"),
+        (("nothing",), "the backend answered 404 with code 2005: it knows no such order"),
+        ((bees, "--amount", ""), "the amount does not fit: "),
+        ((bees, "--amount", "KUDOS:0"), "a refund of nothing is none"),
         ((bees, "--amount", "KUDOS:0.6"), "KUDOS:0.6 is more than the price, KUDOS:0.5"),
         ((bees, "--amount", "KUDOS:0.1"), "is less than what was refunded already (KUDOS:0.2): name the new total"),
         ((bees, "--amount", "EUR:0.3"), "the amount does not fit: amounts of different currencies"),
@@ -175,6 +178,35 @@ def test_refunds_that_cannot_be(reader: PaywalledClient, taler_sandbox: TalerSan
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert text in done.stderr
     assert taler_sandbox.order_status(bees)["refund_amount"] == "KUDOS:0.2"
+
+
+def test_a_refund_that_comes_too_late(
+    reader: PaywalledClient, taler_sandbox: TalerSandbox, desk: Desk, file: str
+) -> None:
+    """It is the order that is too old, not the token that allows too little."""
+    reader.buy("/articles/bees")
+    [bees] = (each["order_id"] for each in taler_sandbox.orders())
+    with taler_sandbox.clock_shift(timedelta(days=400)):
+        done = desk.run("orders", "--config", file, "refund", bees, "--yes")
+    assert done.returncode == 1
+    assert "it is too late for that" in done.stderr
+
+
+@pytest.mark.parametrize("options", [("--rule", ""), ("--resource", "")])
+def test_an_empty_filter_is_not_everything(
+    options: tuple[str, str], taler_sandbox: TalerSandbox, desk: Desk, file: str, reader: PaywalledClient
+) -> None:
+    reader.get("/articles/wasps")
+    assert len(taler_sandbox.orders()) == 1
+    done = desk.run("orders", "--config", file, *options)
+    assert done.stdout == ""
+
+
+def test_what_is_no_id_is_not_sent(desk: Desk, file: str) -> None:
+    for order_id in (b"\xff", b"a/b", b".."):
+        done = desk.run("orders", "--config", file, "refund", "--yes", os.fsdecode(order_id))
+        assert done.returncode == 2
+        assert "is the ID of an order" in done.stderr
 
 
 def test_where_the_backend_does_not_answer(desk: Desk, write: Write) -> None:

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, cast
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -32,8 +33,9 @@ _provider.add_span_processor(SimpleSpanProcessor(_exporter))
 _tracer: Final = _provider.get_tracer("the server")
 
 
+@dataclass
 class Broken:
-    """A subscriber that always fails."""
+    """A subscriber that always fails, and that no dictionary takes as a key."""
 
     def __repr__(self) -> str:
         return "<Broken>"
@@ -56,7 +58,7 @@ _OPTIONS: Final = json.loads(os.environ.get("OPTIONS", "{}")) | {
         Broken(),
         _events.append,
         prometheus.subscriber(),
-        opentelemetry.subscriber(_provider),
+        opentelemetry.subscriber(tracer_provider=_provider),
     ]
 }
 

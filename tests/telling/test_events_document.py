@@ -46,7 +46,17 @@ def test_reasons() -> None:
     assert len(written) > 20
     failures = [kind for kind in vars(errors).values() if isinstance(kind, type) and kind.__module__ == errors.__name__]
     written |= {kind.reason for kind in failures if issubclass(kind, errors.BackendError)} - {"backend"}
-    told = {"first", "again", "by-reader", "webhook", "refunded", "internal-error", "other-resource", "foreign-order"}
+    told = {
+        "first",
+        "again",
+        "by-reader",
+        "webhook",
+        "refunded",
+        "internal-error",
+        "cache-lost",
+        "other-resource",
+        "foreign-order",
+    }
     # The question whether to give something back is an answer, and no event.
     assert reasons() == (written | told | set(get_args(GrantReason))) - {"refund-question"}
 
@@ -54,7 +64,7 @@ def test_reasons() -> None:
 def test_metrics() -> None:
     """The table of metrics names those there are, with their labels."""
     registry = CollectorRegistry()
-    prometheus.subscriber(registry)(Event("order", seconds=0.5))
+    prometheus.subscriber(registry=registry)(Event("order", seconds=0.5))
     made = {metric.name: set(metric.samples[0].labels) - {"le"} for metric in registry.collect()}
     [told] = first_cells("metric")
     named = re.findall(r"(\w+?)(?:_total)?(?:\{(.+)\})?$", "\n".join(told), re.MULTILINE)

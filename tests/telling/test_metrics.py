@@ -58,9 +58,9 @@ def test_an_application_may_be_made_again() -> None:
     """Whoever makes an application twice counts in the same metrics; another registry or namespace has its own."""
     registry = CollectorRegistry()
     for _ in range(2):
-        prometheus.subscriber(registry)(Event("order", rule="/a"))
-    prometheus.subscriber(registry, "shop")(Event("order", rule="/a"))
-    prometheus.subscriber(CollectorRegistry())(Event("order", rule="/a"))
+        prometheus.subscriber(registry=registry)(Event("order", rule="/a"))
+    prometheus.subscriber(registry=registry, namespace="shop")(Event("order", rule="/a"))
+    prometheus.subscriber(registry=CollectorRegistry())(Event("order", rule="/a"))
     labels = {"event": "order", "reason": "", "rule": "/a"}
     assert registry.get_sample_value("taler_paywall_events_total", labels) == 2
     assert registry.get_sample_value("shop_events_total", labels) == 1
@@ -69,7 +69,7 @@ def test_an_application_may_be_made_again() -> None:
 def test_the_backend_goes_and_comes() -> None:
     """The gauge is 1 from the start, and follows what is told; no other event moves it."""
     registry = CollectorRegistry()
-    count = prometheus.subscriber(registry)
+    count = prometheus.subscriber(registry=registry)
     steps: list[tuple[Event, int]] = [
         (Event("unknown", "backend-unreachable"), 1),
         (Event("backend-down"), 0),
