@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Literal
@@ -70,12 +69,12 @@ class Events:
     def tell(self, event: Event) -> None:
         """Tell everybody; a subscriber that raises never breaks a request, nor keeps the others from being told.
 
-        Only what ends the process, `SystemExit` and `KeyboardInterrupt`, does: a server's signal may come at any time.
+        What is no `Exception`, such as `SystemExit`, does: a server's signal may come at any time.
         """
         for number, subscriber in enumerate(self._subscribers):
             try:
                 subscriber(event)
-            except (Exception, CancelledError):  # noqa: BLE001 - it is in the log, and in nobody's way
+            except Exception:  # noqa: BLE001 - it is in the log, and in nobody's way
                 if time.monotonic() >= self._quiet_until[number]:
                     self._quiet_until[number] = time.monotonic() + _PAUSE
                     with suppress(Exception):  # a handler of the log may raise as well

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import time
-from asyncio import CancelledError
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import get_args
@@ -191,8 +190,8 @@ def test_nobody_writes_lines_of_their_own(story: Story, path: str) -> None:
     assert not [line for line in story.site.process.output.splitlines() if line.startswith("WARNING taler_paywall for")]
 
 
-@pytest.mark.parametrize("failure", [LookupError("it"), ExceptionGroup("all of it", [OSError("it")]), CancelledError()])
-def test_nobody_fails_for_another(failure: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("failure", [LookupError("it"), ExceptionGroup("all of it", [OSError("it")])])
+def test_nobody_fails_for_another(failure: Exception, caplog: pytest.LogCaptureFixture) -> None:
     """Each subscriber is told, in their order, whoever fails."""
     told: list[str] = []
 
