@@ -33,7 +33,7 @@ from taler_paywall.transport import (
 #: Requests at once, unless it is said otherwise. Waiting for a place costs nothing; waiting in the HTTP client's own
 #: queue would cost every waiter a look at all others.
 MAX_CALLS = 100
-#: Who waits for a place is refused when half of the calls have been on their way for so many seconds.
+#: Who waits for a place is refused after so many seconds, and when half of the calls have been on their way as long.
 SLOW_SECONDS = 2.0
 
 # The deadline of the whole exchange stands above all others.
@@ -66,6 +66,7 @@ class _Lane:
         Raises:
             BackendBusy: there is none, and waiting for one makes no sense, or is not wanted.
         """
+        deadline = min(deadline, time.monotonic() + SLOW_SECONDS)
         while self._places.value == 0:
             if not queue:
                 raise BackendBusy("too many requests wait already")
@@ -148,6 +149,7 @@ class AsyncHttpBackend:
                 tries.note(await self._once(request, tries.deadline))
             except BackendBusy as exc:
                 tries.note(exc)
+                break
         return tries.answer
 
     async def _once(self, request: BackendRequest, deadline: float) -> BackendResponse | BackendError:
@@ -168,7 +170,8 @@ class AsyncHttpBackend:
                 response = no_answer(left)
             except httpcore.PoolTimeout:
                 # Connections are lost where a request is cancelled in another way than ours: begin with new ones.
-                self._pool.set(None)
+                if self._pool.get() is pool:
+                    self._pool.set(None)
                 response = BackendBusy("connections were lost")
             except FAILURES as exc:
                 # The kind of exception is enough: its text could hold a URL, and must not go along as the context.

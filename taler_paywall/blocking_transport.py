@@ -19,11 +19,11 @@ from typing import Any
 
 import httpcore
 
-from taler_paywall.breaker import PROBE_SECONDS, Breaker, Places, answered
+from taler_paywall.breaker import Breaker, Places, answered
 from taler_paywall.connections import FAILURES, tls_context
 from taler_paywall.errors import BackendBusy, BackendError, BackendUnreachable
-from taler_paywall.merchant import get_config
-from taler_paywall.operations import BackendRequest, BackendResponse
+from taler_paywall.merchant import get_order
+from taler_paywall.operations import BackendRequest, BackendResponse, SessionId
 from taler_paywall.transport import (
     CONNECT_TIMEOUT,
     IDLE_SECONDS,
@@ -144,6 +144,7 @@ class HttpBackend:
                 tries.note(self._once(request, tries.deadline))
             except BackendBusy as exc:
                 tries.note(exc)
+                break
         return tries.answer
 
     def _once(self, request: BackendRequest, deadline: float) -> BackendResponse | BackendError:
@@ -163,8 +164,13 @@ class HttpBackend:
         return response
 
     def probe(self) -> bool:
-        """Tell whether the backend answers at all, though the circuit is open."""
-        return answered(self._once(get_config().request, time.monotonic() + PROBE_SECONDS))
+        """Tell whether the backend answers what it is asked for readers, though the circuit is open.
+
+        In the time that they would have, and about an order that nobody has made: what is always the same needs no
+        database.
+        """
+        request = get_order("taler-paywall-probe", SessionId("probe")).request
+        return answered(self._once(request, time.monotonic() + TOTAL_TIMEOUT))
 
     def close(self) -> None:
         """Close the connections of this process."""

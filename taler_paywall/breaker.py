@@ -82,6 +82,9 @@ class Breaker:
                 return
             self._open_in, self._probed = os.getpid(), time.monotonic()
         self._tell("backend-down")
+        if not self._is_open:
+            # It was closed while that was told, and what is told last has to be so.
+            self._tell("backend-up")
 
     def probe(self) -> bool:
         """Ask whether the backend is there, unless that is known by now, and tell whether the circuit is closed."""

@@ -24,6 +24,8 @@ T = TypeVar("T")
 # As texts: anyio loads its events, and half of itself with them, when they are first named.
 E = TypeVar("E", "anyio.Event", "threading.Event")
 
+#: For so long who blocks waits for the answer to others: each holds one of the server's threads, and no place.
+FOLLOW_SECONDS = 1.0
 _OTHERS_WAIT = "no time was left to wait for the answer to others"
 
 
@@ -102,7 +104,7 @@ def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
                 raise
             finally:
                 _land(key, mine)
-        if not flight.landed.wait(_seconds_left(deadline)):
+        if not flight.landed.wait(min(FOLLOW_SECONDS, _seconds_left(deadline))):
             raise BackendBusy(_OTHERS_WAIT)
         if (response := flight.shared(late=late)) is not None:
             return op.parse(response)

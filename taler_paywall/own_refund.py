@@ -68,6 +68,8 @@ def refund_flow(storefront: Storefront, offer: Offer, orders: Sequence[Order], n
 def _give_back(order: Order, amount: Amount) -> RefundFlow:
     """Refund the whole payment: the amount is the new total, so that asking again gives nothing more."""
     failure: BackendError | None = None
+    # Now, for nobody may be there any more when the answer comes; and then, for what was asked meanwhile.
+    yield from Forget(order.order_id)
     try:
         yield from post_refund(order.order_id, amount, REASON)
     except BackendError as exc:

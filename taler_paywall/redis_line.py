@@ -18,6 +18,8 @@ from taler_paywall.redis_commands import Command, Commands
 TOTAL_TIMEOUT = 0.2
 #: For so long Redis is left alone when it has failed, spread by a quarter, in seconds.
 PAUSE = 1.0
+#: As long as one that finds out whether Redis is there again has not come back, at the most.
+FINDS_OUT = 5.0
 #: How many payments are remembered that Redis has not dropped yet, and of how many it is told again at once.
 MAX_OWED, OWED_AT_ONCE = 10_000, 50
 #: Each kind of failure is told once in so many seconds.
@@ -76,8 +78,8 @@ class Line:
             if self._failing:
                 if now < self._ask_again and not urgent:
                     return None
-                # While this one finds out, the others do not wait.
-                self._ask_again = max(self._ask_again, now + TOTAL_TIMEOUT)
+                # While this one finds out, the others do not wait; no deadline ends the look-up of a name.
+                self._ask_again = now + FINDS_OUT
             owed = list(islice(reversed(self._owed.items()), OWED_AT_ONCE))
         forget = [self._commands.forget(order_id, lasting=lasting) for order_id, lasting in owed]
         return Exchange(now, owed, [*forget, *commands]) if forget or commands else None

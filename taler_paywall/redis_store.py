@@ -33,8 +33,8 @@ from taler_paywall.redis_line import TOTAL_TIMEOUT, Line, Replies
 TIMEOUT = 0.1
 #: Connections of one process, or of one event loop.
 MAX_CONNECTIONS = 64
-# A reply that is none is a ValueError.
-_FAILURES: Final = (redis.RedisError, OSError, ValueError)
+# A reply that is none is a ValueError; one may be nested without end, too.
+_FAILURES: Final = (redis.RedisError, OSError, ValueError, RecursionError)
 # Of the pools of connections: nothing waits longer, and nothing is tried twice.
 _OPTIONS: Final[dict[str, Any]] = {
     "max_connections": MAX_CONNECTIONS,

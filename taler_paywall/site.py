@@ -63,7 +63,7 @@ class Site:
                 self._keys = settings.secret_keys or (play_key(),)
                 _log.warning("play money: backend='sandbox:' asks for money that costs nothing; for development only")
         self.breaker = Breaker(self._probe, self._tell_of_backend)
-        self._prober = HttpBackend(settings.backend, settings.backend_public_url, "", self.breaker, max_calls=1)
+        self._prober = HttpBackend(settings.backend, settings.backend_public_url, self.token, self.breaker, max_calls=1)
         self.memory = self._memory()
         self._at = lru_cache(maxsize=_ADDRESSES)(self._open)
         self._paywall = self._open(settings.public_url) if settings.public_url and settings.enabled else None
@@ -157,10 +157,10 @@ class Site:
         self.events.tell(Event("cache-lost", detail=detail))
 
     def _probe(self) -> bool:
-        """Ask whether the backend is there again, for both kinds of sites in a thread of its own."""
-        if callable(self.token):
-            # A sandbox that has ended is started again.
-            self.token()
+        """Ask whether the backend is there again, for both kinds of sites in a thread of its own.
+
+        A sandbox that has ended is started again by asking for its token.
+        """
         return self._prober.probe()
 
     def _tell_of_backend(self, change: Change) -> None:

@@ -94,6 +94,7 @@ def _redis(address: str) -> Iterator[Finding]:
             # Not everybody may ask for this.
             with suppress(redis.ResponseError):
                 yield from _memory(shown, connection.config_get("maxmemory*"))
+                yield from _disk(shown, connection.config_get("save"), connection.config_get("appendonly"))
     except Exception as error:  # noqa: BLE001 - whatever an address leads to; the text of a failure may hold it
         yield Finding("error", "cache", f"Redis at {shown} does not answer ({type(error).__name__})", fix)
 
@@ -107,6 +108,14 @@ def _memory(shown: str, told: Mapping[str, str]) -> Iterator[Finding]:
     else:
         return
     yield Finding("warning", "cache", f"Redis at {shown} {text}", fix)
+
+
+def _disk(shown: str, *told: Mapping[str, str]) -> Iterator[Finding]:
+    """Say what a restart brings back."""
+    kept = {name: value for settings in told for name, value in settings.items()}
+    if kept.get("save") and kept.get("appendonly") == "no":
+        text = f"Redis at {shown} comes back from a restart as it was a while ago, without the refunds since"
+        yield Finding("warning", "cache", text, 'set save ""; nothing is lost by that')
 
 
 def _known(settings: Settings) -> Iterator[Finding]:

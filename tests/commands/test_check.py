@@ -265,8 +265,12 @@ def test_redis(desk: Desk, write: Write, tmp_path: Path) -> None:
     assert has(found, "error", "cache", "Redis at 127.0.0.1 does not answer")
     with closing(RedisServer(tmp_path)) as server:
         status, found = desk.check(write(cache=server.url))
+        server.admin.config_set("save", "3600 1")
+        kept = desk.check(write(cache=server.url))[1]
     assert status == 0
     assert has(found, "ok", "cache", "Redis at 127.0.0.1 answers")
+    assert has(kept, "warning", "cache", "without the refunds since")
+    assert not has(found, "warning", "cache", "without the refunds since")
 
 
 @pytest.mark.parametrize(("recheck_after", "known"), [(3600, 3600), (30, 60)])

@@ -120,6 +120,21 @@ def test_an_answer_closes_it() -> None:
     assert said == ["backend-down", "backend-up"]
 
 
+def test_what_is_told_last_is_so() -> None:
+    """An answer that comes while others are told that there is none."""
+    said: list[str] = []
+
+    def tell(change: str) -> None:
+        if change == "backend-down" and not said:
+            circuit.heard(answer(200))
+        said.append(change)
+
+    circuit = Breaker(lambda: False, tell)
+    fail(circuit)
+    assert not is_open(circuit)
+    assert said == ["backend-up", "backend-down", "backend-up"]
+
+
 def test_where_it_has_closed_meanwhile_nobody_probes() -> None:
     circuit = Breaker(pytest.fail)
     assert circuit.probe()

@@ -232,6 +232,21 @@ async def test_a_follower_without_time(asking: Asking, flights: Flights) -> None
     assert (backend.calls, flights.looks) == (1, 2)
 
 
+async def test_followers_hold_no_threads_for_long(flights: Flights, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who blocks waits a moment for the answer to others, not as long as a backend that hangs makes them wait."""
+    monkeypatch.setattr("taler_paywall.flights.FOLLOW_SECONDS", 0.2)
+    async with listening() as backend, blocking_asking(backend.server.url) as client:
+        leader = asyncio.create_task(ask(client))
+        await backend.asked(1)
+        started = time.monotonic()
+        failures = await asyncio.gather(*(ask(client) for _ in range(5)))
+        assert {type(failure) for failure in failures} == {BackendBusy}
+        assert time.monotonic() - started < 3 * 0.2
+        backend.say(PAID)
+        assert isinstance(await leader, Paid)
+    assert backend.calls == 1
+
+
 @both
 async def test_a_refund_ends_the_sharing(asking: Asking, flights: Flights) -> None:
     """Who comes after a refund was seen does not wait for what was asked before it; other backends are let alone."""

@@ -55,7 +55,7 @@ def give_back(
 def test_the_whole_price_goes_back() -> None:
     """What was paid, however much the resource costs today; access ends in this process at once."""
     terms = {"amount": "KUDOS:0.75"}
-    outcome, script = give_back((get(ORDER), paid(ORDER, terms)), (GIVE_BACK, GRANTED), FORGET)
+    outcome, script = give_back((get(ORDER), paid(ORDER, terms)), FORGET, (GIVE_BACK, GRANTED), FORGET)
     assert outcome == GivenBack(ORDER, already=False)
     assert script.bodies == [{"refund": "KUDOS:0.75", "reason": "requested by the reader"}]
 
@@ -75,7 +75,7 @@ def test_the_rest_goes_back_where_parts_are_kept() -> None:
     """Where a partial refund leaves the page open, the reader may give it back: the amount is the new total."""
     status = paid(ORDER, refunded=True, refund_amount="KUDOS:0.1")
     keep = replace(STOREFRONT, partial_refund="keep")
-    outcome, script = give_back((get(ORDER), status), (GIVE_BACK, GRANTED), FORGET, storefront=keep)
+    outcome, script = give_back((get(ORDER), status), FORGET, (GIVE_BACK, GRANTED), FORGET, storefront=keep)
     assert outcome == GivenBack(ORDER, already=False)
     assert script.bodies[0]["refund"] == "KUDOS:0.5"
 
@@ -104,6 +104,7 @@ def test_the_first_that_is_paid_counts() -> None:
     asked = [
         (get(ORDER), claimed(ORDER)),
         (get(OTHER), paid(OTHER)),
+        (f"forget {OTHER.order_id}", None),
         (other, GRANTED),
         (f"forget {OTHER.order_id}", None),
     ]
@@ -117,14 +118,14 @@ def test_the_first_that_is_paid_counts() -> None:
 def test_the_refund_deadline(deadline: int | str, in_time: bool) -> None:  # noqa: FBT001 - a table
     """Until the deadline of the contract, and no moment longer."""
     asked: list[Steps] = [(get(ORDER), paid(ORDER, {"refund_deadline": {"t_s": deadline}}))]
-    outcome, _ = give_back(*asked, *([(GIVE_BACK, GRANTED), FORGET] if in_time else []))
+    outcome, _ = give_back(*asked, *([FORGET, (GIVE_BACK, GRANTED), FORGET] if in_time else []))
     assert outcome == (GivenBack(ORDER, already=False) if in_time else TOO_LATE)
 
 
 @pytest.mark.parametrize("refusal", [(410, {"code": 2169}), (403, {"code": 2532})], ids=["wired", "no delay"])
 def test_the_backend_finds_it_too_late(refusal: tuple[int, Any]) -> None:
     """The exchange has paid the merchant already, or the order was made without a refund delay."""
-    assert give_back((get(ORDER), paid(ORDER)), (GIVE_BACK, refusal), FORGET)[0] == TOO_LATE
+    assert give_back((get(ORDER), paid(ORDER)), FORGET, (GIVE_BACK, refusal), FORGET)[0] == TOO_LATE
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_the_backend_finds_it_too_late(refusal: tuple[int, Any]) -> None:
 )
 def test_a_lost_answer(failure: Any) -> None:
     """Whether the money went back is unknown: nobody is believed to have paid, and sending it again is harmless."""
-    outcome, _ = give_back((get(ORDER), paid(ORDER)), (GIVE_BACK, failure), FORGET)
+    outcome, _ = give_back((get(ORDER), paid(ORDER)), FORGET, (GIVE_BACK, failure), FORGET)
     assert isinstance(outcome, Unavailable)
 
 

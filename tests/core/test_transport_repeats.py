@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from core.script import SESSION, order
-from core.transport_server import Asking, both, plain, saying, serving
+from core.transport_server import TOKEN, Asking, both, plain, saying, serving
 from taler_paywall import async_transport, breaker
 from taler_paywall.async_transport import AsyncHttpBackend
 from taler_paywall.blocking_transport import HttpBackend
@@ -83,7 +83,7 @@ async def test_the_circuit(kind: type[AsyncHttpBackend | HttpBackend], monkeypat
     monkeypatch.setattr(breaker, "PROBE_SECONDS", 0.2)
     request = replace(get_config().request, repeatable=False)
     async with serving(saying(FAILED)) as server:
-        prober = HttpBackend(server.url, server.url, "", Breaker(lambda: False))
+        prober = HttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False))
         circuit = Breaker(prober.probe)
         backend = kind(server.url, server.url, "", circuit)
 
@@ -111,6 +111,50 @@ async def test_the_circuit(kind: type[AsyncHttpBackend | HttpBackend], monkeypat
                 await each.aclose()
             else:
                 each.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "orders", "seconds", "is_there"),
+    [(OK, FAILED, 0.0, False), (FAILED, plain(b"{}", b"404 X"), 0.0, True), (OK, plain(b"{}", b"404 X"), 2.5, True)],
+    ids=["no orders", "no config", "slow"],
+)
+async def test_a_probe_asks_what_readers_ask(config: bytes, orders: bytes, seconds: float, is_there: bool) -> None:  # noqa: FBT001
+    """A backend that has lost its database still tells its configuration; and a slow one is there."""
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(seconds)
+        writer.write(orders if b"/private/orders/" in request else config)
+
+    async with serving(handler) as server:
+        prober = HttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False), max_calls=1)
+        assert await asyncio.to_thread(prober.probe) is is_there
+        prober.close()
+    assert len(server.requests) == 1
+
+
+async def test_nobody_is_passed_over_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where places come free in time, but for others, who waits is refused nevertheless, and does not wait again."""
+    monkeypatch.setattr(async_transport, "SLOW_SECONDS", 0.5)
+
+    async def handler(_: bytes, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.4)
+        writer.write(OK)
+
+    async with serving(handler) as server:
+        backend = AsyncHttpBackend(server.url, server.url, TOKEN, Breaker(lambda: False), max_calls=2)
+        seconds: list[float] = []
+
+        async def send() -> None:
+            started = time.monotonic()
+            try:
+                await backend.send(get_config().request)
+            except BackendBusy:
+                seconds.append(time.monotonic() - started)
+
+        await asyncio.gather(*(send() for _ in range(20)))
+        assert len(seconds) > 10
+        assert max(seconds) < 3 * 0.5
+        await backend.aclose()
 
 
 @pytest.mark.parametrize("kind", [AsyncHttpBackend, HttpBackend], ids=["async", "blocking"])

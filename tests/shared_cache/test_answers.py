@@ -67,6 +67,7 @@ def canned(answer: bytes, *, pause: float = 0.0) -> Iterator[str]:
         b"$99999999999\r\nabc",
         b"*-1\r\n",
         b"*1\r\n:1\r\n",
+        b"*1\r\n" * 5000,
         b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
         b"\x16\x03\x01",
         b"\r\n",
