@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 import anyio
@@ -24,7 +24,7 @@ T = TypeVar("T")
 # As texts: anyio loads its events, and half of itself with them, when they are first named.
 E = TypeVar("E", "anyio.Event", "threading.Event")
 
-#: For so long who blocks waits for the answer to others: each holds one of the server's threads, and no place.
+#: Who blocks waits for an exchange that is not older: each holds one of the server's threads, and no place.
 FOLLOW_SECONDS = 1.0
 _OTHERS_WAIT = "no time was left to wait for the answer to others"
 
@@ -50,12 +50,14 @@ class _Flight(Generic[E]):
         response: None as long as there is none, and if it failed or was given up.
         away: why the backend could not be reached: neither can it be for the others.
         lasts: whether the answer counts for those, too, who came when it was on its way.
+        began: when, on the monotonic clock.
     """
 
     landed: E
     response: BackendResponse | None = None
     away: str = ""
     lasts: bool = False
+    began: float = field(default_factory=time.monotonic)
 
     def land(self, op: Call[T], response: BackendResponse) -> T:
         """Take the answer, for everybody."""
@@ -104,7 +106,8 @@ def ask(op: Call[T], backend: Backend, deadline: float | None) -> T:
                 raise
             finally:
                 _land(key, mine)
-        if not flight.landed.wait(min(FOLLOW_SECONDS, _seconds_left(deadline))):
+        young = max(0.0, flight.began + FOLLOW_SECONDS - time.monotonic())
+        if not flight.landed.wait(min(young, _seconds_left(deadline))):
             raise BackendBusy(_OTHERS_WAIT)
         if (response := flight.shared(late=late)) is not None:
             return op.parse(response)
