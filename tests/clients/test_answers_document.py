@@ -70,7 +70,7 @@ def test_the_table_of_types_is_complete() -> None:
     texts = [text for text in vars(facts).values() if isinstance(text, facts._Text)]
     known = {f"urn:taler-paywall:{text.slug}": str(text.status) for text in texts}
     assert listed == known | {"urn:taler-paywall:refused": "400 to 429"}
-    assert len(known) == 8
+    assert len(known) == 9
 
 
 def test_the_table_of_members_is_complete() -> None:

@@ -270,7 +270,7 @@ def test_redis(desk: Desk, write: Write, tmp_path: Path) -> None:
     assert status == 0
     assert has(found, "ok", "cache", "Redis at 127.0.0.1 answers")
     assert has(kept, "warning", "cache", "without the refunds since")
-    assert not has(found, "warning", "cache", "without the refunds since")
+    assert "refunds since" not in str(found)
 
 
 @pytest.mark.parametrize(("recheck_after", "known"), [(3600, 3600), (30, 60)])
