@@ -61,7 +61,7 @@ def post_order(body: dict[str, Any]) -> Call[OrderCreated | OrderExists]:
     """
 
     def parse(response: BackendResponse) -> OrderCreated | OrderExists:
-        if response.status == HTTPStatus.CONFLICT and _error_code(response) == ORDER_EXISTS:
+        if response.status == HTTPStatus.CONFLICT and error_code(response) == ORDER_EXISTS:
             return OrderExists()
         return _expect(OrderCreated)(response)
 
@@ -81,7 +81,7 @@ def get_order(order_id: str, session_id: SessionId) -> Call[OrderStatus]:
         raise ValueError("an order's status is never asked without a session")
 
     def parse(response: BackendResponse) -> OrderStatus:
-        if response.status == HTTPStatus.NOT_FOUND and _error_code(response) == ORDER_UNKNOWN:
+        if response.status == HTTPStatus.NOT_FOUND and error_code(response) == ORDER_UNKNOWN:
             return OrderUnknown()
         answer = _json(response, 200)
         kinds: dict[str, type[OrderStatus]] = {"unpaid": Unpaid, "claimed": Claimed, "paid": Paid}
@@ -200,7 +200,7 @@ def _json(response: BackendResponse, *statuses: int) -> dict[str, Any]:
         BackendNonsense: no JSON object, or one that two parsers would read differently.
     """
     if response.status not in statuses:
-        raise BackendRejected(response.status, _error_code(response))
+        raise BackendRejected(response.status, error_code(response))
     return _object(response)
 
 
@@ -232,7 +232,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _error_code(response: BackendResponse) -> int:
+def error_code(response: BackendResponse) -> int:
     """Return the code of an ErrorDetail, 0 if the body is none."""
     try:
         code = _object(response).get("code", 0)

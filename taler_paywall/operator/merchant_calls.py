@@ -11,6 +11,7 @@ from taler_paywall.amount import Amount
 from taler_paywall.answers import Time
 from taler_paywall.errors import BackendNonsense, BackendRejected, CodecError
 from taler_paywall.http import quote_segment
+from taler_paywall.merchant import error_code
 from taler_paywall.offer import EXTRA
 from taler_paywall.operations import BackendRequest, BackendResponse, Call
 
@@ -86,10 +87,6 @@ class _Webhooks(msgspec.Struct, frozen=True):
     webhooks: list[Webhook]
 
 
-class _ErrorDetail(msgspec.Struct, frozen=True):
-    code: int = 0
-
-
 def get_backend_config() -> Call[BackendConfig]:
     """Ask what kind of backend this is, whatever it is (``GET config``)."""
     return Call(BackendRequest("GET", "config", repeatable=True), _reads(BackendConfig))
@@ -156,7 +153,7 @@ def _private(
 
 def _done(response: BackendResponse) -> None:
     if response.status not in _SUCCESS:
-        raise BackendRejected(response.status, _code_of(response))
+        raise BackendRejected(response.status, error_code(response))
 
 
 def _reads(kind: type[T]) -> Callable[[BackendResponse], T]:
@@ -169,10 +166,3 @@ def _reads(kind: type[T]) -> Callable[[BackendResponse], T]:
             raise BackendNonsense(f"the answer is not as the merchant API has it: {error}") from None
 
     return parse
-
-
-def _code_of(response: BackendResponse) -> int:
-    try:
-        return msgspec.json.decode(response.body, type=_ErrorDetail).code
-    except msgspec.DecodeError:
-        return 0
